@@ -1,0 +1,85 @@
+# Everything a person or CI does with BudFlow. `.venv` is made when first needed; `make clean` removes it.
+
+PYTHON ?= python3
+EXECUTOR ?= ray
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := budflow mcp_server ray_jobs
+CODE := $(PACKAGES) tests $(wildcard benchmarks docs examples)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CHECKS := check-format check-lint check-types check-imports check-docs
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check $(CHECKS) bench fmt docs clean
+
+help:
+	@echo 'make demo [EXECUTOR=ray|inprocess]  the main job on real input, from an agent to a finished execution'
+	@echo 'make serve                          run the server on loopback'
+	@echo 'make test                           everything that CI runs'
+	@echo 'make check                          format, lint, types, import contracts, freshness of the docs'
+	@echo 'make bench | fmt | docs | clean     benchmarks; format the code; generate the docs; remove what was made'
+
+demo: $(VENV)/.installed
+	@$(BIN)/budflow demo --executor $(EXECUTOR)
+
+serve: $(VENV)/.installed
+	@exec $(BIN)/budflow serve
+
+# Fast tests first and side by side; then those that start servers and Ray, one after the other.
+test: check
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest -m 'not process and not ray' -n $(JOBS) --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest -m 'process or ray' --cov --cov-append --cov-report=term-missing:skip-covered
+
+check: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target $(CHECKS)
+
+check-format: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check --quiet --output-format=concise $(CODE) || { echo 'run `make fmt`' >&2; exit 1; }
+
+check-lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --quiet --output-format=concise $(CODE)
+
+check-types: $(VENV)/.installed-dev
+	@$(BIN)/mypy --no-error-summary
+
+check-imports: $(VENV)/.installed-dev
+	@out=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$out" >&2; exit 1; }
+
+check-docs: $(VENV)/.installed-dev
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks
+
+fmt: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --quiet --fix $(CODE) || true
+	@$(BIN)/ruff format --quiet $(CODE)
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Two stamps, so that the demo and the server wait only for what they run; both renew when pyproject.toml changes.
+$(VENV)/.installed: pyproject.toml | $(VENV)/.made
+	@echo 'Installing BudFlow into $(VENV) ...' >&2
+	@$(PIP) --editable . >&2
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.made
+	@echo 'Installing BudFlow and its development tools into $(VENV) ...' >&2
+	@$(PIP) --editable '.[dev]' >&2
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo 'BudFlow needs Python 3.11 or newer, which "$(PYTHON)" is not: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo '"$(PYTHON)" cannot make virtual environments. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >&2
+	@touch $@
