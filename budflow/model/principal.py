@@ -1,0 +1,54 @@
+"""Who asks: every use case takes a principal and checks the permission that it declares."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from budflow.errors import BudflowError
+
+Door = Literal["api", "mcp", "cli", "webhook"]
+DEFAULT_PROJECT = "default"
+
+#: Every permission there is, with what it allows. A door declares one of these; the docs list them.
+PERMISSIONS: dict[str, str] = {
+    "node:read": "Search the node types and read what they take and give.",
+    "workflow:read": "Read workflows and their versions; validate a document.",
+    "workflow:write": "Create, change and delete workflows.",
+    "workflow:publish": "Arm and disarm a workflow's triggers.",
+    "execution:read": "Read executions, their nodes, items and events.",
+    "execution:run": "Start and cancel executions.",
+    "server:read": "Read the server's status.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody or something known to the server, in one project, coming in by one door."""
+
+    id: str
+    project_id: str = DEFAULT_PROJECT
+    permissions: frozenset[str] = frozenset()
+    door: Door = "api"
+
+    def require(self, permission: str) -> None:
+        """Raise PermissionMissing unless this principal holds `permission`."""
+        if permission not in self.permissions:
+            raise PermissionMissing(f"This needs the permission {permission}.", permission=permission)
+
+
+OWNER = Principal(id="owner", permissions=frozenset(PERMISSIONS))
+
+
+class PermissionMissing(BudflowError):
+    """You may not do this."""
+
+    code = "auth.permission_missing"
+    http_status = 403
+    hint = "Ask the owner of the project for the permission, or use a key that has it."
+
+
+class KeyRefused(BudflowError):
+    """The key is missing or unknown."""
+
+    code = "auth.key_refused"
+    http_status = 401
+    hint = "Send `Authorization: Bearer KEY`; the owner key stands in the file owner.key of the data directory."

@@ -1,0 +1,49 @@
+"""What the validator says of a document: every problem at once, each with a place and what to do."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from budflow.errors import BudflowError
+
+Blocks = Literal["save", "publish", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a workflow document.
+
+    `path` is a JSON Pointer (RFC 6901) into the document; `patch` is a JSON Patch (RFC 6902) that mends the fault
+    where the mend is certain enough to propose. `blocks` is what the fault forbids: `save` forbids everything, `run`
+    running and publishing, `publish` only publishing.
+    """
+
+    code: str
+    path: str
+    message: str
+    hint: str
+    blocks: Blocks = "save"
+    patch: tuple[dict[str, Any], ...] = ()
+
+
+class WorkflowInvalid(BudflowError):
+    """The workflow document has problems."""
+
+    code = "workflow.invalid"
+    http_status = 422
+    hint = "Mend what `problems` lists, each at its `path`, and send the whole document again."
+
+    def __init__(
+        self, message: str | None = None, *, problems: tuple[Problem, ...] = (), hint: str | None = None
+    ) -> None:
+        self.problems = problems
+        if message is None and problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            message = f"{problems[0].path or '/'}: {problems[0].message}{more}"
+        super().__init__(message, hint=hint)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (self.message, self.problems, self.hint))
+
+
+def _rebuild(message: str, problems: tuple[Problem, ...], hint: str) -> WorkflowInvalid:
+    return WorkflowInvalid(message, problems=problems, hint=hint)

@@ -1,0 +1,179 @@
+"""The workflow document as frozen data, and its stored versions; docs/workflow-format.md describes the format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from budflow.errors import BudflowError
+
+FORMAT = 1
+OnError = Literal["stop", "continue", "error_output"]
+JournalDepth = Literal["every_node", "segment", "end"]
+OnCrash = Literal["resume", "fail", "ask"]
+Effect = Literal["pure", "idempotent", "once"]
+
+DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
+NODES_MAX = 500
+NESTING_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How the failed items of a node are tried again: `tries` counts the first one too."""
+
+    tries: int = 1
+    wait_seconds: float = 1.0
+    backoff: Literal["fixed", "exponential"] = "exponential"
+    jitter: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One end of an edge: a node's key (or `$in`, `$out` in a body) and a port."""
+
+    node: str
+    port: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What leaves `source` arrives at `target`."""
+
+    source: Endpoint
+    target: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a workflow, as the author wrote it; `params` may hold expressions."""
+
+    key: str
+    type: str
+    type_version: int | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    bodies: Mapping[str, "Graph"] = field(default_factory=dict)
+    on_error: OnError = "stop"
+    retry: Retry = Retry()
+    timeout_seconds: float | None = None
+    disabled: bool = False
+    run_once: bool = False
+    run_on_empty: bool = False
+    effect: Effect | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    pinned: tuple[Mapping[str, Any], ...] | None = None
+    notes: str = ""
+    position: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes by key, in document order, and the edges between them."""
+
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for a whole workflow."""
+
+    timeout_seconds: float | None = None
+    journal: JournalDepth = "every_node"
+    on_crash: OnCrash = "resume"
+    error_workflow: str | None = None
+    max_concurrency: int | None = None
+    concurrency_key: str | None = None
+    priority: int = 0
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A parsed document."""
+
+    name: str
+    graph: Graph
+    settings: Settings = Settings()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRecord:
+    """A stored workflow; its documents are its versions. At most one version is published: its triggers are armed."""
+
+    id: str
+    project_id: str
+    name: str
+    latest_version: int
+    published_version: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One immutable save of a workflow. `document` is the JSON object as saved, with every `type_version` pinned."""
+
+    workflow_id: str
+    project_id: str
+    version: int
+    document: Mapping[str, Any]
+    created_at: datetime
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRoute:
+    """An armed `trigger.webhook`: `path` is a pattern such as `orders/{shop}`, `shape` the same with every parameter as
+    `{}`; a (method, shape) belongs to one workflow of the whole server.
+    """
+
+    project_id: str
+    workflow_id: str
+    version: int
+    node: str
+    method: str
+    path: str
+    shape: str
+
+
+class WorkflowNotFound(BudflowError):
+    """No workflow has this id."""
+
+    code = "workflow.not_found"
+    http_status = 404
+    hint = "List the workflows you may see with `budflow workflow list`."
+
+
+class VersionNotFound(BudflowError):
+    """The workflow has no such version."""
+
+    code = "workflow.version_not_found"
+    http_status = 404
+    hint = "Read the workflow to see its latest and its published version."
+
+
+class VersionConflict(BudflowError):
+    """The workflow was changed since the version you started from."""
+
+    code = "workflow.version_conflict"
+    http_status = 409
+    hint = "Read the latest version, make your change on it and send its number as `expected_version`."
+
+
+class WebhookTaken(BudflowError):
+    """Another workflow's webhook already has this method and path."""
+
+    code = "webhook.taken"
+    http_status = 409
+    hint = "Choose another path, or unpublish the other workflow first."
+
+
+class NotPublished(BudflowError):
+    """The workflow has no published version."""
+
+    code = "workflow.not_published"
+    http_status = 409
+    hint = "Publish it first, or name the version to run."

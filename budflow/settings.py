@@ -1,0 +1,74 @@
+"""The settings of a server: `BUDFLOW_*` variables over a TOML file over these defaults."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The name of a field in capitals after `BUDFLOW_` is its variable."""
+
+    model_config = SettingsConfigDict(env_prefix="BUDFLOW_", extra="forbid", frozen=True)
+
+    config_file: Path | None = Field(
+        None, description="A TOML file with any of these settings, such as configs/laptop.toml."
+    )
+    data_dir: Path = Field(Path("~/.budflow"), description="Where the database, the owner key and the socket live.")
+    database_url: str | None = Field(
+        None,
+        description="A PostgreSQL URL (`postgresql://user:password@host/name`); unset: SQLite in the data directory.",
+    )
+    host: str = Field(
+        "127.0.0.1", description="The address to listen on. Only loopback is allowed without TLS in front."
+    )
+    port: int = Field(8710, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    executor: Literal["inprocess", "ray"] = Field("inprocess", description="Where executions run.")
+    ray_address: str = Field("local", description="`local` starts Ray on this machine; `host:port` joins a cluster.")
+    ray_runners: int = Field(2, ge=1, le=1024, description="How many runner actors to keep on Ray.")
+    ray_dashboard: bool = Field(True, description="Whether a local Ray serves its dashboard.")
+    http_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts, addresses or networks (with an optional port) that workflows may reach although private.",
+    )
+    running_max: int = Field(1000, ge=1, description="How many executions one runner advances at the same time.")
+    queued_max: int = Field(100_000, ge=1, description="How many executions may wait; beyond it a trigger gets 503.")
+    webhook_body_bytes_max: int = Field(
+        16 * 1024 * 1024, ge=1, description="The largest body a webhook takes, in bytes."
+    )
+    webhook_answer_seconds: float = Field(
+        30.0, gt=0, description="How long a webhook that waits for its workflow waits before it answers 504."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
+
+    @field_validator("http_allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over variables, variables over the file that either of them names."""
+        named = init_settings().get("config_file") or env_settings().get("config_file")
+        if named is None:
+            return (init_settings, env_settings)
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(str(named))))
