@@ -1,0 +1,308 @@
+"""Compiles the text of a parameter, expressions and all, into a Template that is evaluated for each item.
+
+tokenize → `ast` → the references it makes → RestrictedPython under our policy → a function of (scope, budget).
+A plain path such as `$json.a.b[0]` becomes a getter instead, which reads through the same operations.
+"""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from types import CodeType, MappingProxyType
+from typing import NoReturn, TypeAlias, cast
+
+from RestrictedPython.compile import compile_restricted_eval
+
+from budflow.expressions import arithmetic, compare, operations
+from budflow.expressions.budget import Budget
+from budflow.expressions.evaluate import FAILURES, NAMES, Scope, failed
+from budflow.expressions.policy import ExpressionPolicy
+from budflow.expressions.seal import Refused, check_sealed
+from budflow.expressions.suggest import did_you_mean, shorten
+from budflow.expressions.tokenize import (
+    DOLLAR,
+    ExpressionInvalid,
+    Literal,
+    Source,
+    attribute_name,
+    has_expression,
+    original,
+    split,
+)
+from budflow.expressions.values import CONTAINERS, SCALARS, VALUES, checked, key, plain, text_of
+
+AST_DEPTH_MAX = 100
+CACHED_TEMPLATES_MAX = 2_048
+CACHED_CHARS_MAX = 32_768  # Of a text whose template is cached.
+
+Run: TypeAlias = Callable[[Scope, Budget], object]
+Step: TypeAlias = tuple[Callable[[object, object], object], object]
+
+# The only names compiled code can reach; there are no builtins.
+HOOKS: Mapping[str, object] = MappingProxyType(
+    {
+        "_name_": operations.read_name,
+        "_getattr_": operations.read_attribute,
+        "_optional_": operations.read_optional,
+        "_getitem_": operations.read_item,
+        "_optional_item_": operations.read_optional_item,
+        "_slice_": operations.read_slice,
+        "_iterate_": operations.iterate,
+        "_spread_": operations.spread,
+        "_key_": key,
+        "_join_": operations.join_parts,
+        "_format_": operations.format_part,
+        "_function_": operations.call_function,
+        "_call_": operations.call_method,
+        "_call_optional_": operations.call_optional,
+        "_chain_": compare.chain,
+        "_add_": arithmetic.add,
+        "_subtract_": arithmetic.subtract,
+        "_multiply_": arithmetic.multiply,
+        "_divide_": arithmetic.divide,
+        "_floor_divide_": arithmetic.floor_divide,
+        "_modulo_": arithmetic.modulo,
+        "_power_": arithmetic.power,
+        "_shift_left_": arithmetic.shift_left,
+        "_shift_right_": arithmetic.shift_right,
+        "_either_": arithmetic.either,
+        "_both_": arithmetic.both,
+        "_one_of_": arithmetic.one_of,
+        **{f"_compare_{sign}": comparison for sign, comparison in compare.COMPARISONS.items()},
+    }
+)
+LEAVING: frozenset[type] = SCALARS - {timedelta} | {dict, list}  # Types of results that need no change.
+KEYED_NAMES = frozenset({"node", "secrets"})  # Read by constant keys only, so that what they reach is known beforehand.
+# Nodes that only hand data through, so that a result made of them needs no weighing.
+PASSING = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Attribute, ast.Subscript, ast.IfExp, ast.BoolOp),
+    *(ast.boolop, ast.Compare, ast.cmpop),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One compiled expression: as written, what it refers to, and the function that evaluates it."""
+
+    text: str
+    names: frozenset[str]
+    node_keys: frozenset[str]
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parameter's text, compiled.
+
+    `names` are the `$names` it uses, without `$`; `node_keys` the keys K it reads as `$node.K`.
+    """
+
+    text: str
+    names: frozenset[str]
+    node_keys: frozenset[str]
+    run: Callable[[Scope], object] = field(repr=False, compare=False)
+
+    def evaluate(self, scope: Scope) -> object:
+        """The value for one item; of a text that is exactly one expression with its own type, else text.
+
+        Values are plain data (sets and tuples leave as lists, durations as seconds), or an Opaque passed on whole.
+        Raises ExpressionFailed, or ExpressionBudgetExceeded.
+        """
+        return self.run(scope)
+
+
+def compile_template(text: str) -> Template:
+    """The template of a text; raises ExpressionInvalid with the offset of what is wrong. Results are cached."""
+    return _cached_template(text) if len(text) <= CACHED_CHARS_MAX else _template(text)
+
+
+def compile_source(source: Source, *, direct: bool = True) -> Expression:
+    """One expression; with `direct` off even a plain path is compiled to code, which must give the same."""
+    code = f"({source.code})"
+    try:
+        tree = ast.parse(code, "<expression>", "eval")
+        _check_depth(tree)
+        names, node_keys = _references(tree)
+        path = _path(tree.body) if direct else None
+        passing = all(isinstance(node, PASSING) for node in ast.walk(tree))
+        compiled = compile_restricted_eval(tree, "<expression>", policy=ExpressionPolicy)
+        check_sealed(tree, HOOKS)
+        # Evaluating the code makes the function of a trusted lambda around the expression; it does not run the latter.
+        code_object = cast("CodeType", compiled.code)  # Never None: the policy raises where RestrictedPython collects.
+        run = _getter(*path) if path else cast("Run", eval(code_object, {**HOOKS, "__builtins__": {}}))  # noqa: S307  # as said above
+    except Refused as refused:
+        _fail(source, refused.message, _offset(code, refused.node), refused.hint)
+    except SyntaxError as error:
+        at = _offset_of(code, error.lineno or 1, (error.offset or 1) - 1)
+        _fail(source, f"{original(error.msg).capitalize()}.", at)
+    except (RecursionError, MemoryError):
+        _fail(source, "The expression is nested too deeply.", 0)
+    except ValueError as error:
+        _fail(source, f"{original(str(error))}.", 0)
+    return Expression(source.text.strip(), names, node_keys, run if passing else _weighed(run))
+
+
+def _template(text: str) -> Template:
+    if not has_expression(text):
+        return Template(text, frozenset(), frozenset(), lambda scope: text)
+    parts = [part.text if isinstance(part, Literal) else compile_source(part) for part in split(text)]
+    expressions = [part for part in parts if isinstance(part, Expression)]
+    names = frozenset().union(*(expression.names for expression in expressions))
+    node_keys = frozenset().union(*(expression.node_keys for expression in expressions))
+    alone = expressions[0] if len(parts) == 1 else None
+    return Template(text, names, node_keys, _value_of(alone) if alone else _text_of(tuple(parts)))
+
+
+_cached_template = lru_cache(maxsize=CACHED_TEMPLATES_MAX)(_template)
+
+
+def _value_of(expression: Expression) -> Callable[[Scope], object]:
+    run = expression.run
+
+    def evaluate(scope: Scope) -> object:
+        try:
+            value = run(scope, Budget())
+            return value if type(value) in LEAVING else plain(value)
+        except FAILURES as error:
+            raise failed(expression.text, error) from None
+
+    return evaluate
+
+
+def _text_of(parts: tuple[str | Expression, ...]) -> Callable[[Scope], str]:
+    def evaluate(scope: Scope) -> str:
+        budget = Budget()
+        texts: list[str] = []
+        at = ""
+        try:
+            for part in parts:
+                if isinstance(part, str):
+                    texts.append(part)
+                else:
+                    at = part.text
+                    value = part.run(scope, budget)
+                    texts.append(value if type(value) is str else text_of(budget, value))
+            return operations.join_parts(budget, *texts)
+        except FAILURES as error:
+            raise failed(at, error) from None
+
+    return evaluate
+
+
+def _weighed(run: Run) -> Run:
+    """The run of an expression that builds values: containers are bounded and made plain before they leave."""
+
+    def weighed(scope: Scope, budget: Budget) -> object:
+        value = run(scope, budget)
+        return plain(value) if type(value) in CONTAINERS else value
+
+    return weighed
+
+
+def _getter(root: str, steps: tuple[Step, ...]) -> Run:
+    """The run of a plain path; dicts are read here, everything else by the operation of the step."""
+
+    def get(scope: Scope, budget: Budget) -> object:
+        value: object
+        if root == "json":
+            value = scope.json
+        else:
+            value = scope.index if root == "item" else operations.read_name(scope.names, root)
+        for read, name in steps:
+            if type(value) is dict and name in value:
+                value = value[name]
+                if type(value) not in VALUES:
+                    checked(value)
+            else:
+                value = read(value, name)
+        return value
+
+    return get
+
+
+def _path(node: ast.expr) -> tuple[str, tuple[Step, ...]] | None:
+    """The root and the steps of `$name` followed by nothing but keys and constant indices; else None."""
+    steps: list[Step] = []
+    while not isinstance(node, ast.Name):
+        if isinstance(node, ast.Attribute):
+            name, optional = attribute_name(node.attr)
+            steps.append((operations.read_optional if optional else operations.read_attribute, name))  # type: ignore[arg-type]  # the name is a str
+        elif isinstance(node, ast.Subscript) and (index := _constant_index(node.slice)) is not None:
+            optional = isinstance(node.value, ast.Attribute) and attribute_name(node.value.attr) == ("", True)
+            steps.append((operations.read_optional_item if optional else operations.read_item, index))
+            node = cast("ast.Attribute", node.value) if optional else node
+        else:
+            return None
+        node = node.value
+    return (node.id[len(DOLLAR) :], tuple(reversed(steps))) if node.id.startswith(DOLLAR) else None
+
+
+def _constant_index(node: ast.expr) -> str | int | None:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value
+        return -value if type(value) is int else None
+    return node.value if isinstance(node, ast.Constant) and type(node.value) in (str, int) else None  # type: ignore[return-value]  # by the test
+
+
+def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str]]:
+    """The `$names` and the keys of nodes; refuses unknown names, and `$node` and `$secrets` without a constant key."""
+    names: set[str] = set()
+    node_keys: set[str] = set()
+    read_by_key: set[int] = set()
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):  # Outer nodes come first, so a read by key is seen before its name.
+        found = None if id(node) in called else _key_read(node)
+        if found is not None:
+            target, name = found
+            read_by_key.add(id(target))
+            if target.id == f"{DOLLAR}node":
+                node_keys.add(name)
+        if isinstance(node, ast.Name) and node.id.startswith(DOLLAR):
+            name = node.id[len(DOLLAR) :]
+            if name not in NAMES:
+                raise Refused(node, f"There is no ${name}.", did_you_mean(f"${name}", [f"${known}" for known in NAMES]))
+            if name in KEYED_NAMES and id(node) not in read_by_key:
+                raise Refused(node, f"${name} must be read by a constant key.", f'Write ${name}.key or ${name}["key"].')
+            names.add(name)
+    return frozenset(names), frozenset(node_keys)
+
+
+def _key_read(node: ast.AST) -> tuple[ast.Name, str] | None:
+    """The name and the key in `$name.key`, `$name["key"]`, `$name?.key` or `$name?.["key"]`."""
+    if isinstance(node, ast.Attribute):
+        key_name, target = attribute_name(node.attr)[0], node.value
+    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and type(node.slice.value) is str:
+        key_name, target = node.slice.value, node.value
+        if isinstance(target, ast.Attribute) and attribute_name(target.attr) == ("", True):
+            target = target.value
+    else:
+        return None
+    return (target, key_name) if key_name and isinstance(target, ast.Name) else None
+
+
+def _check_depth(tree: ast.Expression) -> None:
+    level: list[ast.AST] = [tree]
+    for _ in range(AST_DEPTH_MAX):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise Refused(level[0], f"The expression is nested deeper than {AST_DEPTH_MAX} levels.")
+
+
+def _offset(code: str, node: ast.AST) -> int:
+    """Where a node begins in the code, in characters; ast counts UTF-8 bytes within a line."""
+    line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+    lines = code.splitlines(keepends=True)
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    return _offset_of(code, line, len(text.encode()[:column].decode(errors="ignore")))
+
+
+def _offset_of(code: str, line: int, column: int) -> int:
+    return sum(map(len, code.splitlines(keepends=True)[: line - 1])) + column
+
+
+def _fail(source: Source, message: str, code_offset: int, hint: str | None = None) -> NoReturn:
+    offset = source.position(max(code_offset - 1, 0))  # The code stands in one more parenthesis.
+    expression = shorten(source.text)
+    raise ExpressionInvalid(f"`{expression}`: {message}", hint=hint, offset=offset, expression=expression) from None

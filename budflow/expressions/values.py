@@ -1,0 +1,201 @@
+"""The values an expression may hold, how they read as text, and how they leave as plain data."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import TypeAlias
+
+from budflow.expressions.budget import (
+    CHARS_A_STEP,
+    INT_BITS_MAX,
+    NESTING_DEPTH_MAX,
+    RESULT_CHARS_MAX,
+    Budget,
+    Fault,
+    out_of_steps,
+    too_large,
+)
+
+Sequence: TypeAlias = list[object] | tuple[object, ...]
+
+NUMBERS: frozenset[type] = frozenset({int, float, bool})
+SCALARS: frozenset[type] = frozenset({type(None), bool, int, float, str, datetime, date, timedelta})
+SEQUENCES: frozenset[type] = frozenset({list, tuple})
+SETS: frozenset[type] = frozenset({set, frozenset})
+CONTAINERS: frozenset[type] = SEQUENCES | SETS | {dict}
+VALUES: frozenset[type] = SCALARS | CONTAINERS
+KEYS: frozenset[type] = frozenset({str, bool, float, type(None), datetime, date})
+
+CHARS_AN_ELEMENT = 8  # What an element counts for beside its own text.
+KEY_INT_MAX = 2**60  # Python hashes larger ints modulo 2**61 - 1, so that anyone can make them collide.
+INT_UNCHECKED_MAX = 2**64
+
+WORDS: Mapping[type, str] = {
+    type(None): "None",
+    bool: "a bool",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    tuple: "a tuple",
+    set: "a set",
+    frozenset: "a set",
+    dict: "a dict",
+    datetime: "a datetime",
+    date: "a date",
+    timedelta: "a duration",
+}
+
+
+class Opaque:
+    """A value an expression may pass on whole but never look into; a secret's placeholder derives from it."""
+
+    __slots__ = ()
+
+
+def word_of(value: object) -> str:
+    """What kind of value it is, in words for a message."""
+    if isinstance(value, Opaque):
+        return "a secret value"
+    return WORDS.get(type(value), "a dict" if isinstance(value, Mapping) else "something that is not data")
+
+
+def checked(value: object) -> object:
+    """The value itself, when it is data; functions, classes, modules and other objects are not."""
+    if type(value) in VALUES or isinstance(value, (Mapping, Opaque)):
+        return value
+    raise Fault(
+        "this is not data", "Expressions read text, numbers, bools, None, lists, dicts, datetimes and durations."
+    )
+
+
+def within_bits(value: object) -> object:
+    """The value, unless it is an int past the limit, or a complex number, which only a power can make."""
+    kind = type(value)
+    if kind is int and not -INT_UNCHECKED_MAX < value < INT_UNCHECKED_MAX:  # type: ignore[operator]  # an int, by the line
+        if value.bit_length() > INT_BITS_MAX:  # type: ignore[attr-defined]  # an int here
+            raise too_large("a huge number", f"{INT_BITS_MAX:,} bits")
+    elif kind is complex:
+        raise Fault("a root of a negative number is not a real number")
+    return value
+
+
+def key(value: object) -> object:
+    """The value, when it may be looked up in a dict or a set."""
+    kind = type(value)
+    if kind in KEYS or (kind is int and -KEY_INT_MAX < value < KEY_INT_MAX):  # type: ignore[operator]  # an int here
+        return value
+    raise Fault(f"{word_of(value)} cannot be a key or an element of a set", "Use text or small numbers.")
+
+
+def weigh(value: object, limit: int = RESULT_CHARS_MAX) -> int:
+    """How many characters the value would have written out, roughly; shared parts count each time they appear.
+
+    Raises Fault past `limit`, past the nesting limit (so for cycles too), and for anything that is not data.
+    """
+    return _weigh(value, limit, {}, 0)
+
+
+def _weigh(value: object, limit: int, known: dict[int, tuple[int, object]], depth: int) -> int:
+    kind = type(value)
+    if kind is str:
+        return len(value) + CHARS_AN_ELEMENT  # type: ignore[arg-type]  # a str, by the line above
+    if kind in SCALARS:
+        return CHARS_AN_ELEMENT
+    if depth >= NESTING_DEPTH_MAX:
+        raise Fault(f"the data is nested deeper than {NESTING_DEPTH_MAX} levels")
+    if id(value) in known:
+        return known[id(value)][0]
+    total = CHARS_AN_ELEMENT
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for element in value:
+            total += _weigh(element, limit, known, depth + 1)
+            if total > limit:
+                raise _heavy(limit)
+    elif isinstance(value, Mapping):
+        for name, element in value.items():
+            total += _weigh(name, limit, known, depth + 1) + _weigh(element, limit, known, depth + 1)
+            if total > limit:
+                raise _heavy(limit)
+    else:
+        checked(value)
+        raise Fault("a secret value cannot be used inside of other data", "Give it to a secret parameter by itself.")
+    known[id(value)] = (total, value)  # The reference keeps the id from being used again.
+    return total
+
+
+def _heavy(limit: int) -> Fault:
+    return too_large("a very large value", f"{limit:,} characters") if limit >= RESULT_CHARS_MAX else out_of_steps()
+
+
+def charge_deep(budget: Budget, value: object) -> int:
+    """Charge walking through the whole value; returns its weight."""
+    weight = weigh(value, min(RESULT_CHARS_MAX - 1, (budget.steps + 1) * CHARS_A_STEP))
+    budget.spend(weight // CHARS_A_STEP)
+    return weight
+
+
+def text_of(budget: Budget, value: object) -> str:
+    """How a value reads inside of text: None is empty, bools are lower case, containers are JSON, times ISO 8601."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[return-value]  # a str, by the line above
+    if value is None:
+        return ""
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is int or kind is float:
+        return str(within_bits(value))
+    if kind is timedelta:
+        return str(_seconds(value))  # type: ignore[arg-type]  # a timedelta, by the line above
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Opaque):
+        raise Fault("a secret value cannot become text", "Give it to a secret parameter by itself.")
+    return json_of(budget, value)
+
+
+def json_of(budget: Budget, value: object, *, indent: int | None = None) -> str:
+    """The value as compact JSON, charged before and checked after."""
+    charge_deep(budget, value)
+    separators = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(_plain(value), ensure_ascii=False, separators=separators, indent=indent, default=text_of_time)
+    budget.text(len(text))
+    return text
+
+
+def text_of_time(value: object) -> object:
+    """A datetime or date as ISO 8601, for `json.dumps`."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise Fault(f"{word_of(value)} cannot be written as JSON")
+
+
+def plain(value: object) -> object:
+    """The value as it leaves the expression: sets and tuples as lists, mappings as dicts, durations as seconds.
+
+    An Opaque leaves only by itself. Containers are the very same objects when nothing in them needs a change.
+    """
+    if type(value) in SCALARS:
+        return _seconds(value) if type(value) is timedelta else value
+    if isinstance(checked(value), Opaque):
+        return value
+    weigh(value)
+    return _plain(value)
+
+
+def _plain(value: object) -> object:
+    kind = type(value)
+    if kind in SCALARS:
+        return _seconds(value) if kind is timedelta else value  # type: ignore[arg-type]  # a timedelta, by its kind
+    if isinstance(value, Mapping):
+        mapped = {name: _plain(element) for name, element in value.items()}
+        same = kind is dict and all(mapped[name] is element for name, element in value.items())
+        return value if same else mapped
+    listed = [_plain(element) for element in value]  # type: ignore[attr-defined]  # weighed, so a container
+    same = kind is list and all(new is old for new, old in zip(listed, value, strict=True))  # type: ignore[call-overload]  # a container
+    return value if same else listed
+
+
+def _seconds(duration: timedelta) -> float:
+    return duration.total_seconds()
