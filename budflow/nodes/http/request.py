@@ -1,0 +1,240 @@
+"""http.request: send one HTTP request for each item."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import orjson
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from budflow.model.failure import NodeError
+from budflow.model.http import HttpRequest, HttpResponse
+from budflow.model.item import Item
+from budflow.model.node import Call, Example, Params, Static, node
+from budflow.model.workflow import Effect
+from budflow.nodes.http.headers import Headers, check_framing
+from budflow.nodes.http.response_body import read_body, text_of
+
+METHODS_ONCE = frozenset({"POST", "PATCH"})
+#: Besides 5xx, the statuses that say "later": request timeout, too early, too many requests (RFC 9110, 8470, 6585).
+STATUS_RETRIABLE = frozenset({408, 425, 429})
+MIB = 1024 * 1024
+PHRASES = {int(status): status.phrase for status in HTTPStatus}
+EXCERPT_CHARACTERS_MAX = 200
+
+
+class HttpStatusRefused(NodeError):
+    """The server answered with an error status."""
+
+    code = "http.status"
+    hint = "Read the answer in the message; set `fail_on_status` to false to go on with such answers as items."
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None, status: int = 0, **details: Any) -> None:
+        super().__init__(message, hint=hint, status=status, **details)
+        self.retriable = status in STATUS_RETRIABLE or status >= 500
+
+
+class HttpBodyUnfit(NodeError):
+    """The body cannot be sent as JSON."""
+
+    code = "http.body_unfit"
+    hint = "Give an object, a list, a text, a number, a boolean or a date, or send `body_text`."
+
+
+class HttpRequestParams(Params):
+    """The request, and what is made of the answer."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    url: str = Field(
+        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]",
+        max_length=8192,
+        description="Absolute address with http:// or https://, such as https://api.example.com/orders/{{ $json.id }}.",
+    )
+    method: Annotated[Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"], Static] = Field(
+        default="GET",
+        description="HTTP method. POST and PATCH are done once only: they are sent with an Idempotency-Key header, "
+        "and after a crash the workflow's `on_crash` decides. The others may be sent again.",
+    )
+    query: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters added to the query of the address, encoded for you. A list repeats the name; null "
+        "leaves it out.",
+    )
+    headers: Headers = Field(default_factory=dict, max_length=64, description="Headers by name.")
+    body: Any = Field(default=None, description="Body sent as JSON, such as {{ $json }} or an object. Null sends none.")
+    body_text: str | None = Field(
+        default=None,
+        description="Body sent as this text in UTF-8, as text/plain unless a Content-Type header is given. Not "
+        "together with `body`.",
+    )
+    timeout_seconds: float = Field(
+        default=30, gt=0, le=600, description="Seconds until the whole answer must be there, redirects included."
+    )
+    follow_redirects: bool = Field(default=True, description="Follow redirects, as browsers do.")
+    response: Literal["auto", "json", "text"] = Field(
+        default="auto",
+        description="How the body of the answer is read: by its Content-Type (`auto`), always as `json`, or as `text`.",
+    )
+    fail_on_status: bool = Field(
+        default=True, description="Fail the item when the status is 400 or more; 408, 425, 429 and 5xx can be retried."
+    )
+    response_bytes_max: int = Field(
+        default=10 * MIB, ge=1, le=100 * MIB, description="Largest body of an answer in bytes; a larger one fails."
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_free(cls, headers: Headers) -> Headers:
+        return check_framing(headers)
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        if self.body is not None and self.body_text is not None:
+            raise ValueError("Give `body` or `body_text`, not both.")
+        return self
+
+
+def request_effect(params: HttpRequestParams) -> Effect:
+    """RFC 9110, 9.2.2: all but POST and PATCH may be repeated."""
+    return "once" if params.method in METHODS_ONCE else "idempotent"
+
+
+@node(
+    "http.request",
+    kind="item",
+    effect=request_effect,
+    params=HttpRequestParams,
+    examples=[
+        Example(
+            title="Look a product up",
+            params={"url": "https://shop.example/products/{{ $json.sku }}", "query": {"currency": "EUR"}},
+            given=[{"sku": "A1"}],
+            answers=[
+                HttpResponse(
+                    200,
+                    (("Content-Type", "application/json"),),
+                    b'{"sku": "A1", "price": 5}',
+                    "https://shop.example/products/A1?currency=EUR",
+                )
+            ],
+            expect={
+                "main": [
+                    {
+                        "status": 200,
+                        "headers": {"content-type": "application/json"},
+                        "body": {"sku": "A1", "price": 5},
+                    }
+                ]
+            },
+        ),
+        Example(
+            title="Create an order, for each item one",
+            params={
+                "method": "POST",
+                "url": "https://shop.example/orders",
+                "headers": {"X-Source": "budflow"},
+                "body": {"customer": "{{ $json.customer }}", "total": "{{ $json.total }}"},
+            },
+            given=[{"customer": "Ada", "total": 12}],
+            answers=[HttpResponse(201, (), b"", "https://shop.example/orders")],
+            expect={"main": [{"status": 201, "headers": {}, "body": None}]},
+        ),
+        Example(
+            title="Failed items leave by `error` with `on_error` `error_output`",
+            params={"url": "https://shop.example/products/{{ $json.sku }}"},
+            given=[{"sku": "unknown"}],
+            answers=[HttpResponse(404, (), b"no such product", "https://shop.example/products/unknown")],
+            expect={"error": [{"sku": "unknown"}]},
+        ),
+    ],
+)
+async def send_request(call: Call[HttpRequestParams]) -> Item:
+    """Send one HTTP request for each item; the answer leaves by `main` as `{status, headers, body}`.
+
+    Use it to call any API. The result replaces the item's fields: reach the earlier ones as `$node.KEY.json`, or join
+    them again with `flow.merge` by position. Header names are in lower case. Private addresses are refused unless the
+    server's settings allow them. Items are sent concurrently; give the node `retry` for servers that fail at times.
+    """
+    request = _request(call.params, call.key)
+    response = await call.http.send(request)
+    if call.params.fail_on_status and response.status >= 400:
+        raise _refused(request, response)
+    return Item(
+        {
+            "status": response.status,
+            "headers": _headers_of(response),
+            "body": read_body(response, call.params.response),
+        }
+    )
+
+
+def _request(params: HttpRequestParams, key: str) -> HttpRequest:
+    given = {name.lower() for name in params.headers}
+    headers = list(params.headers.items())
+    body: bytes | None = None
+    if params.body is not None:
+        try:
+            body = orjson.dumps(params.body)
+        except TypeError as error:
+            raise HttpBodyUnfit(f"The body cannot be sent as JSON: {error}.") from error
+    elif params.body_text is not None:
+        body = params.body_text.encode()
+    if body is not None and "content-type" not in given:
+        media_type = "application/json" if params.body is not None else "text/plain; charset=utf-8"
+        headers.append(("Content-Type", media_type))
+    if request_effect(params) == "once" and "idempotency-key" not in given:
+        headers.append(("Idempotency-Key", key))
+    return HttpRequest(
+        method=params.method,
+        url=_address(params.url, params.query),
+        headers=tuple(headers),
+        body=body,
+        timeout_seconds=params.timeout_seconds,
+        follow_redirects=params.follow_redirects,
+        response_bytes_max=params.response_bytes_max,
+    )
+
+
+def _address(url: str, query: dict[str, Any]) -> str:
+    """The address with `query` behind what it already asks."""
+    pairs = [
+        (name, _query_text(value))
+        for name, values in query.items()
+        for value in (values if isinstance(values, list | tuple) else [values])
+        if value is not None
+    ]
+    if not pairs:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(pairs))))))
+
+
+def _query_text(value: Any) -> str:
+    """Texts as they are, everything else as JSON writes it: true, 1.5, {"a":1}."""
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+
+
+def _headers_of(response: HttpResponse) -> dict[str, str | list[str]]:
+    """By lower-case name; repeated ones joined by commas but for Set-Cookie, which is a list (RFC 9110, 5.3)."""
+    headers: dict[str, str | list[str]] = {}
+    for name, value in response.headers:
+        lower = name.lower()
+        before = headers.get(lower)
+        if lower == "set-cookie":
+            headers[lower] = [*(before if isinstance(before, list) else []), value]
+        else:
+            headers[lower] = value if before is None else f"{before}, {value}"
+    return headers
+
+
+def _refused(request: HttpRequest, response: HttpResponse) -> HttpStatusRefused:
+    """The failure names method, host and status, but not the query, in which credentials may stand."""
+    phrase = PHRASES.get(response.status, "")
+    excerpt = " ".join(text_of(response)[: 4 * EXCERPT_CHARACTERS_MAX].split())[:EXCERPT_CHARACTERS_MAX]
+    answer = f"{response.status} {phrase}".strip()
+    host = urlsplit(request.url).hostname or "the server"
+    return HttpStatusRefused(
+        f"{request.method} to {host} was answered with {answer}{f': {excerpt}' if excerpt else '.'}",
+        status=response.status,
+    )
