@@ -1,0 +1,60 @@
+"""An execution that this owner is having advanced: what it said so far to those who wait for it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from budflow.execution.journal import Journal
+from budflow.execution.ports import Running
+from budflow.graph.plan import Plan
+from budflow.model import event as e
+from budflow.model.execution import Execution
+from budflow.model.item import EMPTY, ItemList
+
+
+@dataclass(slots=True)
+class Active:
+    """One execution in the hands of the supervisor. `sinks` holds the outputs of nodes that lead nowhere."""
+
+    execution: Execution
+    plan: Plan
+    responded: e.Responded | None = None
+    finished: e.Finished | None = None
+    sinks: dict[int, ItemList] = field(default_factory=dict)
+    #: Set when there is an answer to the trigger, or the end, and it is durable; an exception when neither will come.
+    answered: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    ended: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    journal: Journal | None = None
+    running: Running | None = None
+    children: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def result(self) -> ItemList:
+        """What the execution is about: the items of the last node, in document order, that leads nowhere and ran."""
+        return result_of(self.plan, self.sinks)
+
+    def observe(self, event: e.Event) -> None:
+        """Keep what answers will need."""
+        match event:
+            case e.NodeFinished():
+                number = self.plan.index[event.node]
+                if number in self.plan.sinks:
+                    self.sinks[number] = first_port(self.plan, number, event)
+            case e.Responded() if self.responded is None:
+                self.responded = event
+            case e.Finished():
+                self.finished = event
+            case _:
+                pass
+
+
+def first_port(plan: Plan, number: int, event: e.NodeFinished) -> ItemList:
+    """The items of the first of a node's ports that has any."""
+    names = plan.nodes[number].output_names
+    return next((event.outputs[name] for name in names if event.outputs.get(name)), EMPTY)
+
+
+def result_of(plan: Plan, sinks: dict[int, ItemList]) -> ItemList:
+    """The result of an execution: the items of the last node, in document order, that leads nowhere and has items."""
+    for number in reversed(plan.sinks):
+        if sinks.get(number):
+            return sinks[number]
+    return EMPTY

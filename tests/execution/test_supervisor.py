@@ -1,0 +1,263 @@
+"""The supervisor over a store in memory: admission, the queue, children, cancelling, and what waiters are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from budflow.execution.active import Active
+from budflow.execution.inprocess import InProcessExecutor
+from budflow.execution.plans import PlanCache
+from budflow.execution.ports import JournalWrite
+from budflow.execution.run import Tools
+from budflow.execution.supervisor import CALL_DEPTH_MAX, Supervisor
+from budflow.model import event as e
+from budflow.model.execution import TERMINAL, Execution, QueueFull
+from budflow.model.identity import new_id, utc_now
+from budflow.model.item import ItemList, Json
+from budflow.model.journal import decode
+from budflow.model.workflow import VersionRecord, WorkflowRecord
+from budflow.storage.memory.store import MemoryStore
+from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, until
+
+
+class CountingStore(MemoryStore):
+    """A store in memory that counts its writes and can hold them up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[JournalWrite] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def append(self, write: JournalWrite) -> None:
+        self.writes.append(write)
+        await self.gate.wait()
+        await super().append(write)
+
+
+@dataclass
+class Server:
+    """A supervisor and what stands around it."""
+
+    store: CountingStore
+    plans: PlanCache
+    supervisor: Supervisor
+    http: FakeHttp
+
+    async def save(self, workflow_id: str, nodes: Mapping[str, Any], edges: Sequence[str], **settings: Any) -> None:
+        """Store a workflow and publish it."""
+        now = utc_now()
+        pairs = [edge.split(" > ") for edge in edges]
+        document = {
+            "format": 1,
+            "name": workflow_id,
+            "nodes": {"start": {"type": "trigger.manual"}, **nodes},
+            "edges": [{"from": a, "to": b} for a, b in pairs],
+            "settings": settings,
+        }
+        record = WorkflowRecord(workflow_id, "default", workflow_id, 1, None, now, now)
+        await self.store.add_workflow(record, VersionRecord(workflow_id, "default", 1, document, now, "test"))
+        await self.store.publish("default", workflow_id, 1, [])
+
+    async def submit(self, workflow_id: str, items: Sequence[Json] = ({},), **more: Any) -> tuple[str, Active | None]:
+        """Start an execution; its id, and what is active of it."""
+        version, plan = await self.plans.get_published("default", workflow_id)
+        execution = Execution(new_id("exe"), "default", workflow_id, 1, "api", "queued", utc_now())
+        admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(items))
+        return execution.id, await self.supervisor.submit(execution, admitted, version, plan, **more)
+
+    async def row(self, execution_id: str) -> Execution:
+        """The stored row."""
+        row = await self.store.get_execution("default", execution_id)
+        assert row is not None
+        return row
+
+    async def events(self, execution_id: str) -> list[e.Event]:
+        """The stored journal."""
+        return [decode(row) for row in await self.store.read_events("default", execution_id)]
+
+    async def ended(self, execution_id: str) -> Execution:
+        """Wait until the row is terminal."""
+        async with asyncio.timeout(5):
+            while (await self.row(execution_id)).status not in TERMINAL:  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.002)
+        return await self.row(execution_id)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    store, http = CountingStore(), FakeHttp()
+    plans = PlanCache(store, REGISTRY)
+    executor = InProcessExecutor(Tools(PLACE, http), "run_1")
+    supervisor = Supervisor(store, plans, executor, runner="run_1", running_max=3, queued_max=5)
+    await supervisor.start()
+    await until(lambda: not supervisor._queued)
+    yield Server(store, plans, supervisor, http)
+    await supervisor.stop(0.1)
+
+
+SET = {"set": {"type": "data.set", "params": {"values": {"x": 1}}}}
+CALL = {"call": {"type": "http.request", "params": {"url": "https://example.com/"}}}
+
+
+def hang(server: Server) -> asyncio.Event:
+    """Make every HTTP request wait for the event."""
+    release = asyncio.Event()
+
+    async def wait() -> int:
+        await release.wait()
+        return 200
+
+    server.http._answer = lambda _request: wait()
+    return release
+
+
+async def test_a_pure_execution_that_nobody_waits_for_midway_is_one_single_write(server: Server) -> None:
+    await server.save("w", SET, ["start > set"])
+    execution_id, active = await server.submit("w", durable=False)
+    assert active is not None
+    await active.ended
+
+    assert len(server.store.writes) == 1
+    assert (await server.row(execution_id)).status == "succeeded"
+    kinds = [event.TYPE for event in await server.events(execution_id)]
+    assert kinds == [
+        "execution.admitted",
+        "execution.started",
+        "node.finished",
+        "node.finished",
+        "execution.finished",
+    ]
+
+
+async def test_nobody_is_told_of_the_end_before_it_is_durable(server: Server) -> None:
+    await server.save("w", SET, ["start > set"])
+    server.store.gate.clear()
+    _, active = await server.submit("w", durable=False)
+    assert active is not None
+    await until(lambda: server.store.writes)
+    assert not active.ended.done()
+    server.store.gate.set()
+    await asyncio.wait_for(active.ended, 5)
+
+
+async def test_a_durable_start_is_stored_when_it_is_acknowledged(server: Server) -> None:
+    release = hang(server)
+    await server.save("w", CALL, ["start > call"])
+    execution_id, _ = await server.submit("w")
+
+    assert (await server.row(execution_id)).status == "running"
+    release.set()
+    assert (await server.ended(execution_id)).status == "succeeded"
+
+
+async def test_what_does_not_fit_waits_in_the_queue_and_runs_later(server: Server) -> None:
+    release = hang(server)
+    await server.save("w", CALL, ["start > call"])
+    ids = [(await server.submit("w"))[0] for _ in range(5)]
+    assert [(await server.row(one)).status for one in ids] == ["running"] * 3 + ["queued"] * 2
+
+    release.set()
+    assert [(await server.ended(one)).status for one in ids] == ["succeeded"] * 5
+
+
+async def test_a_full_queue_refuses_before_anything_is_stored(server: Server) -> None:
+    release = hang(server)
+    await server.save("w", CALL, ["start > call"])
+    for _ in range(8):
+        await server.submit("w")
+
+    with pytest.raises(QueueFull):
+        await server.submit("w")
+    page = await server.store.list_executions("default", limit=50)
+    assert len(page.items) == 8
+    release.set()
+
+
+async def test_a_child_is_admitted_with_the_event_that_names_it_and_gives_its_result(server: Server) -> None:
+    await server.save(
+        "child", {"set": {"type": "data.set", "params": {"values": {"y": "{{ $json.n + 1 }}"}}}}, ["start > set"]
+    )
+    await server.save("w", {"sub": {"type": "flow.sub_workflow", "params": {"workflow": "child"}}}, ["start > sub"])
+    execution_id, active = await server.submit("w", [{"n": 1}])
+    assert active is not None
+    await asyncio.wait_for(active.ended, 5)
+
+    assert active.result().to_json() == [{"n": 1, "y": 2}]
+    [started] = [event for event in await server.events(execution_id) if isinstance(event, e.ChildStarted)]
+    child = await server.row(started.execution_id)
+    assert (child.status, child.mode) == ("succeeded", "child")
+    assert child.parent is not None
+    assert (child.parent.execution_id, child.parent.depth) == (execution_id, 1)
+    [write] = [one for one in server.store.writes if one.children]
+    assert any(event.type == "child.started" for event in write.events)
+
+
+async def test_calling_a_workflow_that_is_not_there_fails_the_node_with_its_code(server: Server) -> None:
+    await server.save("w", {"sub": {"type": "flow.sub_workflow", "params": {"workflow": "nope"}}}, ["start > sub"])
+    execution_id, _ = await server.submit("w")
+
+    ended = await server.ended(execution_id)
+    assert ended.failure is not None
+    assert (ended.failure.code, ended.failure.node) == ("workflow.not_found", "sub")
+
+
+async def test_a_workflow_that_calls_itself_ends_at_the_depth_limit(server: Server) -> None:
+    server.supervisor._running_max = CALL_DEPTH_MAX + 10
+    await server.save("w", {"sub": {"type": "flow.sub_workflow", "params": {"workflow": "w"}}}, ["start > sub"])
+    execution_id, _ = await server.submit("w")
+
+    ended = await server.ended(execution_id)
+    assert ended.failure is not None
+    assert ended.failure.code == "workflow.call_too_deep"
+    page = await server.store.list_executions("default", limit=100)
+    assert len(page.items) == CALL_DEPTH_MAX + 1
+
+
+async def test_cancelling_reaches_the_running_node_and_the_child(server: Server) -> None:
+    hang(server)
+    await server.save("child", CALL, ["start > call"])
+    await server.save("w", {"sub": {"type": "flow.sub_workflow", "params": {"workflow": "child"}}}, ["start > sub"])
+    execution_id, _ = await server.submit("w")
+    await until(lambda: server.http.requests)
+
+    await server.supervisor.cancel("default", execution_id, "test")
+
+    assert (await server.ended(execution_id)).status == "cancelled"
+    page = await server.store.list_executions("default", limit=10)
+    assert {one.status for one in page.items} == {"cancelled"}
+
+
+async def test_cancelling_a_queued_execution_ends_it_at_once(server: Server) -> None:
+    release = hang(server)
+    await server.save("w", CALL, ["start > call"])
+    ids = [(await server.submit("w"))[0] for _ in range(4)]
+
+    cancelled = await server.supervisor.cancel("default", ids[3], "test")
+    assert cancelled is not None
+    assert cancelled.status == "cancelled"
+    release.set()
+    assert (await server.ended(ids[0])).status == "succeeded"
+    assert [event.TYPE for event in await server.events(ids[3])] == ["execution.admitted", "execution.finished"]
+
+
+async def test_one_broken_execution_leaves_the_others_running(server: Server) -> None:
+    await server.save("w", SET, ["start > set"])
+    broken, _ = await server.submit("w")
+    await server.ended(broken)
+    await server.save("call", CALL, ["start > call"])
+    release = hang(server)
+    stale, active = await server.submit("call")
+    assert active is not None
+    # Another runner takes it over: its token is newer.
+    row = server.store._executions[stale]  # type: ignore[attr-defined] # reaching in is the only way before leases
+    object.__setattr__(row, "token", 99)
+    release.set()
+    await asyncio.wait([active.ended])
+
+    assert active.ended.exception() is not None
+    fine, _ = await server.submit("w")
+    assert (await server.ended(fine)).status == "succeeded"
