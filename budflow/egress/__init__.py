@@ -1,0 +1,1 @@
+"""What leaves for the outside on a workflow's behalf: one guarded HTTP client."""
