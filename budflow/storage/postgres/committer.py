@@ -1,0 +1,97 @@
+"""Group commit in PostgreSQL: while one transaction is being committed, the writes that arrive form the next one."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from budflow.storage.payload import Pack, packer
+from budflow.storage.postgres.failures import FAILURES, error_of, is_repeatable
+from budflow.storage.postgres.journal import write_group
+from budflow.storage.settle import Write, ids_of
+
+COMMITTERS = 2  # One prepares a group while another waits for its commit; more would only make the groups smaller.
+GROUP_MAX = 512
+LARGE_BYTES = 256 * 1024
+
+
+class _Waiting(NamedTuple):
+    write: Write
+    ids: frozenset[str]
+    future: asyncio.Future[None]
+
+
+class Committer:
+    """Takes journal writes of one event loop; those of one execution are committed in the order of their arrival."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._waiting: list[_Waiting] = []
+        self._in_flight: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, write: Write) -> None:
+        """Return when the write is durable. A caller that is cancelled does not undo it."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(write, frozenset(ids_of([write])), future))
+        if len(self._tasks) < COMMITTERS:
+            task = asyncio.create_task(self._run(), name="budflow-postgres-committer")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await future
+
+    async def close(self) -> None:
+        """Wait for what was submitted."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def _run(self) -> None:
+        pack = packer()
+        while group := self._take():
+            outcomes = await self._commit([waiting.write for waiting in group], pack)
+            for waiting, error in zip(group, outcomes, strict=True):
+                self._in_flight -= waiting.ids
+                if waiting.future.done():  # The caller was cancelled; the write stands all the same.
+                    continue
+                if error is None:
+                    waiting.future.set_result(None)
+                else:
+                    waiting.future.set_exception(error)
+
+    def _take(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        rest: list[_Waiting] = []
+        blocked = set(self._in_flight)
+        for waiting in self._waiting:
+            if len(group) < GROUP_MAX and blocked.isdisjoint(waiting.ids):
+                group.append(waiting)
+            else:
+                rest.append(waiting)
+                blocked |= waiting.ids
+        self._waiting = rest
+        self._in_flight.update(*(waiting.ids for waiting in group))
+        return group
+
+    async def _commit(self, writes: Sequence[Write], pack: Pack) -> Sequence[BaseException | None]:
+        try:
+            async with self._engine.begin() as conn:
+                return await conn.run_sync(write_group, writes, await _packed_ahead(writes, pack))
+        except FAILURES as failure:
+            if len(writes) == 1 or not is_repeatable(failure):
+                return [error_of(failure) for _ in writes]
+        except Exception as defect:  # noqa: BLE001 - the worker's loop: a defect must reach the callers, not end it
+            return [defect for _ in writes]
+        # One of them spoiled the transaction: each gets its own, so that it fails alone.
+        return [outcome for write in writes for outcome in await self._commit([write], pack)]
+
+
+async def _packed_ahead(writes: Sequence[Write], pack: Pack) -> Pack:
+    """`pack`, with large payloads packed on a thread beforehand: a megabyte holds the loop up for milliseconds."""
+    large = [event.payload for write in writes for event in write.events if len(event.payload) > LARGE_BYTES]
+    if not large:
+        return pack
+    packed = dict(
+        zip(map(id, large), await asyncio.to_thread(lambda: [pack(payload) for payload in large]), strict=True)
+    )
+    return lambda payload: packed.get(id(payload)) or pack(payload)

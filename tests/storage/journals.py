@@ -1,0 +1,69 @@
+"""Executions, events and writes to store, with only what a test says different from the ordinary."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from budflow.execution.ports import JournalWrite
+from budflow.model.event import StoredEvent
+from budflow.model.execution import Claim, Execution
+from budflow.model.identity import new_id, utc_now
+from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+from budflow.services.ports import Store
+
+
+def event(seq: int = 0, type_: str = "node.finished", payload: bytes = b'{"node":"a"}') -> StoredEvent:
+    return StoredEvent(seq, type_, 1, utc_now(), payload)
+
+
+def execution(**different: Any) -> Execution:
+    ordinary = Execution(
+        id=new_id("exe"),
+        project_id="default",
+        workflow_id="wf_a",
+        version=1,
+        mode="api",
+        status="queued",
+        created_at=utc_now(),
+    )
+    return replace(ordinary, **different)
+
+
+async def queued(store: Store, **different: Any) -> Execution:
+    """An execution that was admitted, with its first event."""
+    new = execution(**different)
+    await store.admit(new, [event(0, "execution.admitted")])
+    return new
+
+
+async def running(store: Store, runner: str = "r1", **different: Any) -> Claim:
+    """A claimed execution whose next seq is 1; nothing else may be queued."""
+    await queued(store, **different)
+    [(claim, _)] = await store.claim(runner, limit=1)
+    return claim
+
+
+def end(claim: Claim, seq: int = 1, status: Any = "succeeded") -> JournalWrite:
+    return JournalWrite(claim, (event(seq, "execution.finished"),), status=status)
+
+
+def workflow(**different: Any) -> WorkflowRecord:
+    now = utc_now()
+    return replace(WorkflowRecord(new_id("wf"), "default", "Order intake", 1, None, now, now), **different)
+
+
+def version(of: WorkflowRecord, number: int = 1, **document: Any) -> VersionRecord:
+    at = of.created_at + timedelta(seconds=number)
+    return VersionRecord(of.id, of.project_id, number, {"format": 1, "name": of.name, **document}, at, "owner")
+
+
+async def saved(store: Store, **different: Any) -> WorkflowRecord:
+    """A stored workflow with its first version."""
+    new = workflow(**different)
+    await store.add_workflow(new, version(new))
+    return new
+
+
+def route(of: WorkflowRecord, method: str = "POST", path: str = "orders/{shop}") -> WebhookRoute:
+    shape = "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
+    return WebhookRoute(of.project_id, of.id, 1, "order", method, path, shape)
