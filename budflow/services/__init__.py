@@ -1,0 +1,1 @@
+"""The use cases: one a file, called by every door with a Principal."""

@@ -1,0 +1,90 @@
+"""get_node: one node type with its parameters, ports and examples."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from budflow.errors import BudflowError
+from budflow.graph.suggest import hint
+from budflow.model.node import NodeSpec
+from budflow.model.principal import Principal
+from budflow.services.use_case import RequestModel, Services, View, use_case
+
+
+class NodeTypeNotFound(BudflowError):
+    """There is no such node type."""
+
+    code = "node.type_not_found"
+    http_status = 404
+    hint = "Search the types with `search_nodes`."
+
+
+class GetNode(RequestModel):
+    """Which node type."""
+
+    type: str = Field(description="Such as `http.request`.")
+    version: int | None = Field(None, ge=1, description="The newest when left out.")
+
+
+class NodeExampleView(View):
+    """An example that is known to work, since a test replays it."""
+
+    title: str
+    params: dict[str, Any]
+    given: Any
+    expect: Any
+
+
+class NodeTypeView(View):
+    """A node type, whole."""
+
+    type: str
+    version: int
+    summary: str
+    description: str
+    kind: str
+    effect: str = Field(description="`pure`, `idempotent`, `once`, or `by parameters`.")
+    trigger: bool
+    inputs: list[str] | str = Field(description="Input ports, or `by parameters`.")
+    outputs: list[str] | str = Field(description="Output ports, or `by parameters`; `error` comes with `on_error`.")
+    params: dict[str, Any] = Field(description="JSON Schema of `params`. Any string may hold `{{ expressions }}`.")
+    examples: list[NodeExampleView]
+
+
+@use_case("node:read")
+async def get_node(services: Services, principal: Principal, request: GetNode) -> NodeTypeView:
+    """Read a node type: its parameters as JSON Schema, its ports, and examples that work."""
+    spec = services.registry.get(request.type, request.version)
+    if spec is None:
+        names = [known.name for known in services.registry.types()]
+        raise NodeTypeNotFound(f"There is no node type `{request.type}`.", hint=hint(request.type, names, "node type"))
+    return NodeTypeView(
+        type=spec.name,
+        version=spec.version,
+        summary=spec.summary,
+        description=spec.description,
+        kind=spec.kind,
+        effect=spec.effect if isinstance(spec.effect, str) else "by parameters",
+        trigger=spec.trigger,
+        inputs=list(spec.inputs) if isinstance(spec.inputs, tuple) else "by parameters",
+        outputs=list(spec.outputs) if isinstance(spec.outputs, tuple) else "by parameters",
+        params=services.registry.schema(spec),
+        examples=_examples(spec),
+    )
+
+
+def _examples(spec: NodeSpec) -> list[NodeExampleView]:
+    return [
+        NodeExampleView(
+            title=example.title,
+            params=dict(example.params),
+            given=_lists(example.given),
+            expect=_lists(example.expect),
+        )
+        for example in spec.examples
+    ]
+
+
+def _lists(items: Any) -> Any:
+    return {port: list(values) for port, values in items.items()} if isinstance(items, Mapping) else list(items)

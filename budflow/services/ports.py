@@ -1,0 +1,94 @@
+"""What the use cases need stored beside the executions: workflows, versions, armed webhooks, lists of executions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from budflow.execution.ports import ExecutionStore
+from budflow.model.execution import Execution, Status
+from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Part of a list; `next_cursor` continues it and is None at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+class WorkflowStore(Protocol):
+    """Workflows with their immutable versions, and the webhooks of the published ones."""
+
+    async def add_workflow(self, workflow: WorkflowRecord, version: VersionRecord) -> None:
+        """Insert a workflow with its first version."""
+        ...
+
+    async def add_version(self, version: VersionRecord, *, name: str, expected_version: int) -> WorkflowRecord:
+        """Insert the next version (number `expected_version + 1`, already set in `version`) and rename the workflow.
+
+        Raises VersionConflict when the latest version is not `expected_version`, WorkflowNotFound when there is none.
+        """
+        ...
+
+    async def get_workflow(self, project_id: str, workflow_id: str) -> WorkflowRecord | None: ...
+
+    async def get_version(self, project_id: str, workflow_id: str, version: int) -> VersionRecord | None: ...
+
+    async def list_workflows(
+        self, project_id: str, *, limit: int, cursor: str | None = None, name: str | None = None
+    ) -> Page[WorkflowRecord]:
+        """Newest first; `name` keeps those whose name contains it, in any case. The cursor is the last id seen."""
+        ...
+
+    async def list_versions(self, project_id: str, workflow_id: str) -> list[VersionRecord]:
+        """Newest first."""
+        ...
+
+    async def publish(
+        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
+    ) -> WorkflowRecord:
+        """Make `version` the published one (None: none) and replace the workflow's armed webhooks by `routes`.
+
+        Raises WebhookTaken (details: method, path, workflow_id) when another workflow holds one of them,
+        WorkflowNotFound when there is none; then nothing changes.
+        """
+        ...
+
+    async def delete_workflow(self, project_id: str, workflow_id: str) -> bool:
+        """Remove the workflow, its versions and its webhooks; its executions stay. False when there is none."""
+        ...
+
+    async def list_webhooks(self) -> list[WebhookRoute]:
+        """Every armed webhook of every project."""
+        ...
+
+
+class Store(ExecutionStore, WorkflowStore, Protocol):
+    """All of it, in one database."""
+
+    async def list_executions(
+        self,
+        project_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        workflow_id: str | None = None,
+        status: Status | None = None,
+    ) -> Page[Execution]:
+        """Newest first. The cursor is the last id seen."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of the database."""
+        ...
+
+
+class TriggerTable(Protocol):
+    """The armed triggers of this process."""
+
+    async def refresh(self) -> None:
+        """Read again what is published; called after publishing, so that a webhook answers at once."""
+        ...

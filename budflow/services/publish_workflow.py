@@ -1,0 +1,62 @@
+"""publish_workflow: arm the triggers of one version."""
+
+import re
+
+from pydantic import Field
+
+from budflow.graph.plan import Plan, compile_plan
+from budflow.graph.validate import check
+from budflow.model.principal import Principal
+from budflow.model.workflow import VersionNotFound, WebhookRoute, WorkflowNotFound
+from budflow.nodes.trigger.webhook import WebhookParams
+from budflow.services.use_case import RequestModel, Services, View, use_case
+from budflow.services.views import WorkflowView
+
+
+class PublishWorkflow(RequestModel):
+    """Which version of which workflow."""
+
+    workflow_id: str
+    version: int | None = Field(None, ge=1, description="The latest version when left out.")
+
+
+class PublishedView(View):
+    """What is armed now."""
+
+    workflow: WorkflowView
+    webhooks: list[str] = Field(description="Each armed webhook as `METHOD /webhook/path`.")
+
+
+@use_case("workflow:publish")
+async def publish_workflow(services: Services, principal: Principal, request: PublishWorkflow) -> PublishedView:
+    """Publish a version: its webhooks answer from now on, and other workflows may call it."""
+    record = await services.store.get_workflow(principal.project_id, request.workflow_id)
+    if record is None:
+        raise WorkflowNotFound(f"There is no workflow {request.workflow_id}.")
+    number = request.version or record.latest_version
+    version = await services.store.get_version(principal.project_id, record.id, number)
+    if version is None:
+        raise VersionNotFound(f"The workflow `{record.name}` has no version {number}.")
+    workflow = check(version.document, services.registry).require("publish")
+    plan = compile_plan(workflow, services.registry, workflow_id=record.id, version=number)
+    routes = webhook_routes(plan, principal.project_id)
+    published = await services.store.publish(principal.project_id, record.id, number, routes)
+    await services.triggers.refresh()
+    return PublishedView(
+        workflow=WorkflowView.of(published), webhooks=[f"{route.method} /webhook/{route.path}" for route in routes]
+    )
+
+
+def webhook_routes(plan: Plan, project_id: str) -> list[WebhookRoute]:
+    """The webhooks that a plan arms."""
+    routes: list[WebhookRoute] = []
+    for number in plan.triggers:
+        trigger = plan.nodes[number]
+        params = trigger.params.fixed
+        if isinstance(params, WebhookParams):
+            shape = re.sub(r"\{[^}]*\}", "{}", params.path)
+            routes.extend(
+                WebhookRoute(project_id, plan.workflow_id, plan.version, trigger.key, method, params.path, shape)
+                for method in params.methods
+            )
+    return routes

@@ -1,0 +1,54 @@
+"""start_execution: run a workflow now, and wait a while for its result if asked to."""
+
+from typing import Any
+
+from pydantic import Field
+
+from budflow.model.item import ItemList
+from budflow.model.principal import Principal
+from budflow.model.workflow import WorkflowNotFound
+from budflow.services.get_execution import ExecutionDetailView, GetExecution, get_execution
+from budflow.services.trigger_workflow import TriggerEvent, trigger_workflow
+from budflow.services.use_case import RequestModel, Services, use_case
+from budflow.services.wait_execution import wait_for_end
+
+WAIT_SECONDS_MAX = 300.0
+
+
+def _one_empty_item() -> list[dict[str, Any]]:
+    return [{}]
+
+
+class StartExecution(RequestModel):
+    """What to run with what."""
+
+    workflow_id: str
+    version: int | None = Field(
+        None, ge=1, description="The published version when left out, or the latest when none is published."
+    )
+    items: list[dict[str, Any]] = Field(
+        default_factory=_one_empty_item, max_length=10_000, description="What the trigger brings in, an object an item."
+    )
+    trigger: str | None = Field(None, description="Key of the trigger node; the `trigger.manual` when left out.")
+    wait_seconds: float = Field(
+        0, ge=0, le=WAIT_SECONDS_MAX, description="How long to wait for the end; 0 answers at once."
+    )
+
+
+@use_case("execution:run")
+async def start_execution(services: Services, principal: Principal, request: StartExecution) -> ExecutionDetailView:
+    """Start an execution. The answer comes when it ended or `wait_seconds` are over: look at `status`."""
+    workflow = await services.store.get_workflow(principal.project_id, request.workflow_id)
+    if workflow is None:
+        raise WorkflowNotFound(f"There is no workflow {request.workflow_id}.")
+    event = TriggerEvent(
+        workflow_id=workflow.id,
+        items=ItemList.of(request.items),
+        mode=principal.door,
+        version=request.version or workflow.published_version or workflow.latest_version,
+        trigger=request.trigger,
+    )
+    triggered = await trigger_workflow(services, principal, event)
+    if request.wait_seconds:
+        await wait_for_end(services, triggered.execution, request.wait_seconds)
+    return await get_execution.run(services, principal, GetExecution(execution_id=triggered.execution.id))

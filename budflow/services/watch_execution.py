@@ -1,0 +1,62 @@
+"""watch_execution: an execution's events as they become durable, from any point on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from budflow.model.event import Finished
+from budflow.model.execution import TERMINAL, ExecutionNotFound
+from budflow.model.principal import Principal
+from budflow.services.use_case import RequestModel, Services, use_case
+
+POLL_SECONDS = 0.1
+PAGE_EVENTS = 500
+
+
+class WatchExecution(RequestModel):
+    """Which execution, from where."""
+
+    execution_id: str
+    after: int = Field(-1, ge=-1, description="Only events with a greater `seq`.")
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event of the journal; `data` is its payload as stored."""
+
+    seq: int
+    type: str
+    at: datetime
+    data: Any
+
+
+@use_case("execution:read")
+async def watch_execution(
+    services: Services, principal: Principal, request: WatchExecution
+) -> AsyncIterator[EventView]:
+    """Follow an execution: what is in its journal, then what is added, until it has ended."""
+    if await services.store.get_execution(principal.project_id, request.execution_id) is None:
+        raise ExecutionNotFound(f"There is no execution {request.execution_id}.")
+    return _events(services, principal.project_id, request)
+
+
+async def _events(services: Services, project_id: str, request: WatchExecution) -> AsyncIterator[EventView]:
+    after = request.after
+    while True:
+        row = await services.store.get_execution(project_id, request.execution_id)
+        events = await services.store.read_events(project_id, request.execution_id, after=after, limit=PAGE_EVENTS)
+        for event in events:
+            after = event.seq
+            yield EventView(event.seq, event.type, event.at, orjson.loads(event.payload))
+            if event.type == Finished.TYPE:
+                return
+        if events:
+            continue
+        if row is None or row.status in TERMINAL:
+            return
+        await asyncio.sleep(POLL_SECONDS)
