@@ -7,7 +7,6 @@ A plain path such as `$json.a.b[0]` becomes a getter instead, which reads throug
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import lru_cache
 from types import CodeType, MappingProxyType
 from typing import NoReturn, TypeAlias, cast
@@ -16,7 +15,7 @@ from RestrictedPython.compile import compile_restricted_eval
 
 from budflow.expressions import arithmetic, compare, operations
 from budflow.expressions.budget import Budget
-from budflow.expressions.evaluate import FAILURES, NAMES, Scope, failed
+from budflow.expressions.evaluate import FAILURES, NAMES, RESERVED_NAMES, Scope, failed
 from budflow.expressions.policy import ExpressionPolicy
 from budflow.expressions.seal import Refused, check_sealed
 from budflow.expressions.suggest import did_you_mean, shorten
@@ -30,7 +29,7 @@ from budflow.expressions.tokenize import (
     original,
     split,
 )
-from budflow.expressions.values import CONTAINERS, SCALARS, VALUES, checked, key, plain, text_of
+from budflow.expressions.values import CONTAINERS, VALUES, checked, key, plain, text_of
 
 AST_DEPTH_MAX = 100
 CACHED_TEMPLATES_MAX = 2_048
@@ -72,7 +71,7 @@ HOOKS: Mapping[str, object] = MappingProxyType(
         **{f"_compare_{sign}": comparison for sign, comparison in compare.COMPARISONS.items()},
     }
 )
-LEAVING: frozenset[type] = SCALARS - {timedelta} | {dict, list}  # Types of results that need no change.
+LEAVING: frozenset[type] = frozenset({type(None), bool, str, dict, list})  # Types of results that need no change.
 KEYED_NAMES = frozenset({"node", "secrets"})  # Read by constant keys only, so that what they reach is known beforehand.
 # Nodes that only hand data through, so that a result made of them needs no weighing.
 PASSING = (
@@ -106,7 +105,7 @@ class Template:
     def evaluate(self, scope: Scope) -> object:
         """The value for one item; of a text that is exactly one expression with its own type, else text.
 
-        Values are plain data (sets and tuples leave as lists, durations as seconds), or an Opaque passed on whole.
+        Values are JSON (see `plain` for what leaves as what), or an Opaque passed on whole.
         Raises ExpressionFailed, or ExpressionBudgetExceeded.
         """
         return self.run(scope)
@@ -260,7 +259,7 @@ def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str]]:
                 node_keys.add(name)
         if isinstance(node, ast.Name) and node.id.startswith(DOLLAR):
             name = node.id[len(DOLLAR) :]
-            if name not in NAMES:
+            if name not in NAMES and name not in RESERVED_NAMES:
                 raise Refused(node, f"There is no ${name}.", did_you_mean(f"${name}", [f"${known}" for known in NAMES]))
             if name in KEYED_NAMES and id(node) not in read_by_key:
                 raise Refused(node, f"${name} must be read by a constant key.", f'Write ${name}.key or ${name}["key"].')

@@ -13,18 +13,15 @@ NAMES: Mapping[str, str] = MappingProxyType(
     {
         "json": "the item's data",
         "item": "the item's index, from 0",
-        "items": "the data of all items of the run, a list",
-        "binary": "the item's files by name, each with name, media_type, size and more",
         "node": "an earlier node's output by its key: $node.fetch.json of the item's origin, $node.fetch.items of all",
-        "execution": "the execution: id, started_at, mode and more",
+        "execution": "the execution: id, mode, started_at",
         "workflow": "the workflow: id, name, version",
         "now": "when the node's run started, a datetime; it stays the same when the run is repeated",
-        "vars": "the project's variables",
-        "secrets": "the project's secrets, for secret parameters only",
-        "loop": "the round of the loop around the node: index, item, and more",
-        "error": "the error that is being handled: code, message, node",
     }
 )
+
+# Names that the language knows and that nothing fills yet: the validator keeps workflows that read them from running.
+RESERVED_NAMES = frozenset({"items", "binary", "vars", "secrets", "loop", "error"})
 
 # What Python's operations and the functions of the table raise for data they cannot work with.
 FAILURES = (

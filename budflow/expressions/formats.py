@@ -39,7 +39,9 @@ def format_number(budget: Budget, value: float | str, spec: str) -> str:
         )
     if isinstance(value, str):
         budget.text(max(len(value), WIDTH_MAX))
-    return format(value, spec)
+    text = format(value, spec)
+    budget.text(len(text))
+    return text
 
 
 def checked_time_pattern(pattern: str) -> str:

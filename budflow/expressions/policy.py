@@ -115,7 +115,7 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         advice = f'Data is read as $json.{name}; text needs quotes: "{name}"; a key with a hyphen is read as ["a-b"].'
         return f"{near} {advice}" if near.startswith("Did") else advice
 
-    def dollar(self, node: ast.Name, name: str) -> ast.AST:
+    def dollar(self, node: ast.Name, name: str) -> ast.expr:
         scope = ast.Name("_scope", ast.Load())
         if name == "json":
             return _located(ast.Attribute(scope, "json", ast.Load()), node)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from math import isfinite
 from typing import TypeAlias
 
 from budflow.expressions.budget import (
@@ -29,6 +30,7 @@ KEYS: frozenset[type] = frozenset({str, bool, float, type(None), datetime, date}
 CHARS_AN_ELEMENT = 8  # What an element counts for beside its own text.
 KEY_INT_MAX = 2**60  # Python hashes larger ints modulo 2**61 - 1, so that anyone can make them collide.
 INT_UNCHECKED_MAX = 2**64
+JSON_INT_MIN, JSON_INT_MAX = -(2**63), 2**64 - 1  # What the journal's codec holds.
 
 WORDS: Mapping[type, str] = {
     type(None): "None",
@@ -145,9 +147,11 @@ def text_of(budget: Budget, value: object) -> str:
     if kind is bool:
         return "true" if value else "false"
     if kind is int or kind is float:
-        return str(within_bits(value))
+        text = str(within_bits(value))
+        budget.text(len(text))  # Writing out a large int takes long.
+        return text
     if kind is timedelta:
-        return str(_seconds(value))  # type: ignore[arg-type]  # a timedelta, by the line above
+        return str(value.total_seconds())  # type: ignore[attr-defined]  # a timedelta, by the line above
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Opaque):
@@ -172,12 +176,14 @@ def text_of_time(value: object) -> object:
 
 
 def plain(value: object) -> object:
-    """The value as it leaves the expression: sets and tuples as lists, mappings as dicts, durations as seconds.
+    """The value as it leaves the expression, as JSON holds it, so that what is read back is what went on.
 
-    An Opaque leaves only by itself. Containers are the very same objects when nothing in them needs a change.
+    Sets and tuples leave as lists, mappings as dicts, datetimes and dates as ISO 8601 text, durations as seconds. A
+    number that JSON cannot hold is a fault. An Opaque leaves only by itself. Containers are the very same objects
+    when nothing in them needs a change.
     """
     if type(value) in SCALARS:
-        return _seconds(value) if type(value) is timedelta else value
+        return _plain_scalar(value)
     if isinstance(checked(value), Opaque):
         return value
     weigh(value)
@@ -187,7 +193,7 @@ def plain(value: object) -> object:
 def _plain(value: object) -> object:
     kind = type(value)
     if kind in SCALARS:
-        return _seconds(value) if kind is timedelta else value  # type: ignore[arg-type]  # a timedelta, by its kind
+        return _plain_scalar(value)
     if isinstance(value, Mapping):
         mapped = {name: _plain(element) for name, element in value.items()}
         same = kind is dict and all(mapped[name] is element for name, element in value.items())
@@ -197,5 +203,13 @@ def _plain(value: object) -> object:
     return value if same else listed
 
 
-def _seconds(duration: timedelta) -> float:
-    return duration.total_seconds()
+def _plain_scalar(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date):  # A datetime is one too.
+        return value.isoformat()
+    if isinstance(value, int) and not JSON_INT_MIN <= value <= JSON_INT_MAX:
+        raise Fault("The number is too large for JSON.", "Integers may have 64 bits; pass larger ones on as text.")
+    if isinstance(value, float) and not isfinite(value):
+        raise Fault("The result is no finite number.", "JSON knows neither infinity nor NaN; test for them before.")
+    return value

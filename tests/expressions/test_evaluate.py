@@ -127,3 +127,18 @@ def test_the_lazy_data_of_a_node_loads_only_when_it_is_read(scope: Scope) -> Non
     fetch = scope.names["node"]["fetch"]  # type: ignore[index]  # a dict
     compile_template("{{ 1 if True else $node.fetch.json.id }}").evaluate(scope)
     assert fetch.items_loaded == 0
+
+
+@pytest.mark.parametrize(
+    "expression", ["2**64", "-(2**63) - 1", "[2**70]", "{'a': 1e308 * 10}", "1e308 * 10", "[1e308 * 10 - 1e308 * 10]"]
+)
+def test_a_number_that_json_cannot_hold_fails_where_it_is_made(expression: str, evaluate: Evaluate) -> None:
+    with pytest.raises(ExpressionFailed):
+        evaluate(expression)
+
+
+def test_times_leave_as_text_so_that_what_is_read_back_is_what_went_on(evaluate: Evaluate) -> None:
+    assert evaluate("{'at': $now, 'all': [$now]}") == {
+        "at": "2026-01-31T13:05:09+00:00",
+        "all": ["2026-01-31T13:05:09+00:00"],
+    }
