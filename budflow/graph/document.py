@@ -1,4 +1,7 @@
-"""The shape of a workflow document at the edge: what pydantic checks before anything is understood."""
+"""The shape of a workflow document at the edge: what pydantic checks before anything is understood.
+
+An agent reads the descriptions as hints, so each says what to write.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -7,22 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from budflow.model import workflow as model
 
 KEY_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
-PORT_PATTERN = KEY_PATTERN
 ENDPOINT_PATTERN = r"^(\$in|\$out|[a-z][a-z0-9_]{0,63})(\.[a-z][a-z0-9_]{0,63})?$"
+ONE_LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 EndpointText = Annotated[str, StringConstraints(pattern=ENDPOINT_PATTERN)]
 
+_END = "A node's key, or `key.port`; without a port it is `main`."
+_NODES = 'Nodes by key, such as {"fetch": {"type": "http.request", "params": {…}}}.'
+_EDGES = 'Edges, such as [{"from": "check.true", "to": "fetch"}].'
+
 
 class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class RetryShape(_Shape):
     """How failed items are tried again."""
 
     tries: int = Field(1, ge=1, le=100, description="How often an item is tried at most, the first time included.")
-    wait_seconds: float = Field(1.0, ge=0, le=86_400, description="The pause before the second try.")
+    wait_seconds: float = Field(1.0, ge=0, le=86_400, description="The pause before the second try, in seconds.")
     backoff: Literal["fixed", "exponential"] = Field("exponential", description="How the pause grows.")
     jitter: bool = Field(True, description="Whether the pause varies a little, so that many do not retry at once.")
 
@@ -30,8 +37,8 @@ class RetryShape(_Shape):
 class EdgeShape(_Shape):
     """What leaves one port arrives at another."""
 
-    source: EndpointText = Field(alias="from", description="A node's key, or `key.port`; no port means `main`.")
-    target: EndpointText = Field(alias="to", description="A node's key, or `key.port`; no port means `main`.")
+    source: EndpointText = Field(alias="from", description=f"Where items leave. {_END}")
+    target: EndpointText = Field(alias="to", description=f"Where they arrive. {_END}")
 
 
 class NodeShape(_Shape):
@@ -39,51 +46,62 @@ class NodeShape(_Shape):
 
     type: str = Field(description="The node type, such as `http.request`; search them with `search_nodes`.")
     type_version: int | None = Field(None, ge=1, description="The version of the type; pinned to the newest at save.")
-    params: dict[str, Any] = Field(default_factory=dict, description="The parameters of the type.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The parameters of the type, by name.")
     credentials: dict[str, str] = Field(default_factory=dict, description="Names of credentials by their role.")
     bodies: dict[Key, "GraphShape"] = Field(default_factory=dict, description="The inner graphs of a container.")
     on_error: model.OnError = Field("stop", description="What a failure does after the retries.")
-    retry: RetryShape = Field(default_factory=lambda: RetryShape())
+    retry: RetryShape = Field(
+        default_factory=lambda: RetryShape(), description='How failed items are tried again, such as {"tries": 3}.'
+    )
     timeout_seconds: float | None = Field(None, gt=0, le=86_400, description="How long one run of the node may take.")
-    disabled: bool = Field(False, description="Passes its input through instead of running.")
+    disabled: bool = Field(False, description="Passes its input through instead of running; a trigger never fires.")
     run_once: bool = Field(False, description="Sees only the first item.")
     run_on_empty: bool = Field(False, description="Runs also when no item arrives.")
     effect: model.Effect | None = Field(None, description="Overrides what the type says of its effect outside.")
-    resources: dict[str, float] = Field(default_factory=dict, description="What it needs on Ray, such as `num_cpus`.")
+    resources: dict[str, float] = Field(
+        default_factory=dict, description='What it needs on Ray, such as {"num_cpus": 2}.'
+    )
     pinned: list[dict[str, Any]] | None = Field(None, description="Fixed output for test runs.")
     notes: str = Field("", max_length=10_000, description="For readers.")
-    position: tuple[float, float] | None = Field(None, strict=False, description="Where an editor draws it.")
+    position: tuple[float, float] | None = Field(
+        None, strict=False, description="Where an editor draws it: [x, y]."
+    )  # Not strict about the array, which pydantic tells from a tuple; its numbers still are.
 
 
 class GraphShape(_Shape):
     """Nodes by key and the edges between them."""
 
-    nodes: dict[Key, NodeShape]
-    edges: list[EdgeShape] = Field(default_factory=list)
+    nodes: dict[Key, NodeShape] = Field(description=_NODES)
+    edges: list[EdgeShape] = Field(default_factory=list, description=_EDGES)
 
 
 class SettingsShape(_Shape):
     """What holds for the whole workflow."""
 
-    timeout_seconds: float | None = Field(None, gt=0, le=31_536_000)
-    journal: model.JournalDepth = "every_node"
-    on_crash: model.OnCrash = "resume"
-    error_workflow: str | None = None
-    max_concurrency: int | None = Field(None, ge=1)
-    concurrency_key: str | None = None
-    priority: int = Field(0, ge=-100, le=100)
-    timezone: str = "UTC"
+    timeout_seconds: float | None = Field(
+        None, gt=0, le=31_536_000, description="How long an execution may take, in seconds; null: as long as it needs."
+    )
+    journal: model.JournalDepth = Field("every_node", description="How much of pure nodes is kept.")
+    on_crash: model.OnCrash = Field("resume", description="What becomes of an unfinished effect after a crash.")
+    error_workflow: str | None = Field(None, description="Id of the workflow that is run when an execution fails.")
+    max_concurrency: int | None = Field(None, ge=1, description="How many executions may run at once.")
+    concurrency_key: str | None = Field(None, description="Executions with equal keys count together.")
+    priority: int = Field(0, ge=-100, le=100, description="Executions of higher priority are claimed first.")
+    timezone: str = Field("UTC", description="A name of the IANA database, such as `Europe/Vienna`.")
 
 
 class DocumentShape(_Shape):
     """A whole workflow document."""
 
-    format: Literal[1] = Field(description="The version of this format.")
-    name: str = Field(min_length=1, max_length=200)
-    description: str = Field("", max_length=10_000)
-    nodes: dict[Key, NodeShape]
-    edges: list[EdgeShape] = Field(default_factory=list)
-    settings: SettingsShape = Field(default_factory=lambda: SettingsShape())
+    format: Literal[1] = Field(description="The version of this format: 1.")
+    name: str = Field(min_length=1, max_length=200, pattern=ONE_LINE_PATTERN, description="One line, for people.")
+    description: str = Field("", max_length=10_000, description="What the workflow is for.")
+    nodes: dict[Key, NodeShape] = Field(description=_NODES)
+    edges: list[EdgeShape] = Field(default_factory=list, description=_EDGES)
+    settings: SettingsShape = Field(
+        default_factory=lambda: SettingsShape(),
+        description='What holds for the whole, such as {"timeout_seconds": 60}.',
+    )
 
 
 NodeShape.model_rebuild()

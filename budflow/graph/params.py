@@ -9,10 +9,12 @@ from pydantic import ValidationError
 from budflow.expressions.compile import Template, compile_template
 from budflow.expressions.evaluate import Scope
 from budflow.expressions.tokenize import has_expression
+from budflow.graph.shape_problems import said
 from budflow.model.failure import NodeError
 from budflow.model.node import Params
 
 Build = Callable[[Scope], Any]
+Place = tuple[str | int, ...]
 
 
 class ParamsInvalid(NodeError):
@@ -30,71 +32,61 @@ class ParamsTemplate:
     """
 
     model: type[Params]
-    build: Build | None
+    build: Build
     fixed: Params | None
     node_keys: frozenset[str] = field(default=frozenset())
-    reads_item: bool = False
 
     def resolve(self, scope: Scope) -> Params:
         """The parameters for one item. Raises ExpressionFailed or ParamsInvalid."""
-        if self.build is None:
-            if self.fixed is None:
-                return _validated(self.model, {})
-            return self.fixed
-        return _validated(self.model, self.build(scope))
+        return self.fixed if self.fixed is not None else _validated(self.model, self.build(scope))
 
 
 def compile_params(model: type[Params], raw: Mapping[str, Any]) -> ParamsTemplate:
-    """Compile every expression in `raw`. Raises ExpressionInvalid; values without expressions are checked at once."""
-    templates = dict(templates_in(raw))
-    if not templates:
-        return ParamsTemplate(model, None, _validated(model, raw))
-    keys = frozenset[str]().union(*(template.node_keys for template in templates.values()))
-    names = frozenset[str]().union(*(template.names for template in templates.values()))
-    reads_item = not names.isdisjoint({"json", "item", "binary", "node"})
-    return ParamsTemplate(model, _builder(raw, (), templates), None, keys, reads_item)
+    """Compile every expression in `raw`. Raises ExpressionInvalid.
+
+    Without expressions the values are checked at once, which raises ParamsInvalid.
+    """
+    templates: list[Template] = []
+    build = _builder(raw, templates)
+    if build is None:
+        return ParamsTemplate(model, lambda _scope: raw, _validated(model, raw))
+    return ParamsTemplate(model, build, None, frozenset().union(*(template.node_keys for template in templates)))
 
 
-def templates_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Template]]:
-    """Every expression in `value` with its path. Raises ExpressionInvalid at the first that does not compile."""
-    for where, text in expression_texts(value, path):
-        yield where, compile_template(text)
-
-
-def expression_texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every string in `value` that holds an expression, with its path."""
+def expression_texts(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every string in `value` that holds an expression, with its place."""
     if isinstance(value, str):
         if has_expression(value):
-            yield path, value
+            yield place, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from expression_texts(inner, (*path, key))
+            yield from expression_texts(inner, (*place, key))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from expression_texts(inner, (*path, index))
+            yield from expression_texts(inner, (*place, index))
 
 
-def _builder(value: Any, path: tuple[str | int, ...], templates: Mapping[tuple[str | int, ...], Template]) -> Build:
-    """A function that rebuilds `value` with every template evaluated; parts without one are shared, not copied."""
-    template = templates.get(path)
-    if template is not None:
-        return template.evaluate
-    inside = [where for where in templates if where[: len(path)] == path]
-    if not inside:
-        return lambda _scope: value
+def _builder(value: Any, templates: list[Template]) -> Build | None:
+    """What rebuilds `value` with every expression evaluated, or None where it has none; adds to `templates`.
+
+    What holds no expression is shared by all that is built, not copied.
+    """
+    if isinstance(value, str):
+        if not has_expression(value):
+            return None
+        templates.append(compile_template(value))
+        return templates[-1].evaluate
     if isinstance(value, Mapping):
-        changing = {where[len(path)] for where in inside}
-        still = {key: inner for key, inner in value.items() if key not in changing}
-        parts = [(key, _builder(value[key], (*path, key), templates)) for key in value if key in changing]
-        order = list(value)
-
-        def build_object(scope: Scope) -> Any:
-            built = {key: build(scope) for key, build in parts}
-            return built if not still else {key: built[key] if key in built else still[key] for key in order}
-
-        return build_object
-    builders = [_builder(inner, (*path, index), templates) for index, inner in enumerate(value)]
-    return lambda scope: [build(scope) for build in builders]
+        built = {key: _builder(inner, templates) for key, inner in value.items()}
+        changing = [(key, build) for key, build in built.items() if build is not None]
+        # Starting from a copy keeps the order of the keys.
+        return (lambda scope: {**value, **{key: build(scope) for key, build in changing}}) if changing else None
+    if isinstance(value, list | tuple):
+        parts = [(inner, _builder(inner, templates)) for inner in value]
+        if all(build is None for _, build in parts):
+            return None
+        return lambda scope: [inner if build is None else build(scope) for inner, build in parts]
+    return None
 
 
 def _validated(model: type[Params], values: Mapping[str, Any]) -> Params:
@@ -103,4 +95,4 @@ def _validated(model: type[Params], values: Mapping[str, Any]) -> Params:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise ParamsInvalid(f"`{path}`: {first['msg']}.", path=path) from error
+        raise ParamsInvalid(f"`{path}`: {said(first)}" if path else said(first), path=path) from error

@@ -3,17 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from itertools import islice
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from budflow.graph import document as shape
-from budflow.graph.suggest import hint
-from budflow.model.problem import Problem, WorkflowInvalid
+from budflow.graph.plain import plain_problems, too_deep, too_large
+from budflow.graph.shape_problems import shape_problems
+from budflow.model.problem import Problem, WorkflowInvalid, pointer
 from budflow.model.workflow import (
     DOCUMENT_BYTES_MAX,
+    FORMAT,
     NESTING_MAX,
     NODES_MAX,
+    PROBLEMS_MAX,
     Edge,
     Endpoint,
     Graph,
@@ -23,59 +27,43 @@ from budflow.model.workflow import (
     Workflow,
 )
 
-JSON_DEPTH_MAX = 100
+_INTEGER_CHARS_MAX = 20  # Of one that fits into 64 bits, its sign included.
 
 
 def read_json(text: bytes | str) -> Any:
-    """JSON as plain data. Raises WorkflowInvalid: too large, malformed, too deep, or a key that stands twice."""
-    size = len(text)
+    """JSON (RFC 8259) as plain data. Raises WorkflowInvalid: too large, malformed, too deep, or a key stands twice."""
+    size = len(text.encode(errors="surrogatepass")) if isinstance(text, str) else len(text)
     if size > DOCUMENT_BYTES_MAX:
-        raise WorkflowInvalid(
-            problems=(
-                Problem(
-                    "document.too_large",
-                    "",
-                    f"The document has {size} bytes; at most {DOCUMENT_BYTES_MAX} are allowed.",
-                    "Split it into several workflows and call them with `flow.sub_workflow`.",
-                ),
-            )
-        )
+        raise WorkflowInvalid(problems=(too_large(size),))
     try:
-        data = json.loads(text, object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise WorkflowInvalid(problems=(_too_deep(),)) from error
+        data = json.loads(text, object_pairs_hook=_Pairs, parse_constant=_refuse_constant, parse_int=_integer)
+    except RecursionError:
+        raise WorkflowInvalid(problems=(too_deep(),)) from None
     except ValueError as error:
-        problem = Problem("document.malformed", "", f"This is not JSON: {error}.", "Send a JSON object (RFC 8259).")
+        problem = Problem("document.malformed", "", f"This is not JSON: {error}.", "Send one JSON value in UTF-8.")
         raise WorkflowInvalid(problems=(problem,)) from error
-    if _depth_exceeds(data, JSON_DEPTH_MAX):
-        raise WorkflowInvalid(problems=(_too_deep(),))
-    repeated = tuple(
-        Problem(
-            "document.duplicate_key", path, f"The key `{key}` stands twice in this object.", "Rename or remove one."
-        )
-        for path, key in _repeated_keys(data, "")
-    )
-    if repeated:
-        raise WorkflowInvalid(problems=repeated)
+    problems = tuple(islice(plain_problems(data), PROBLEMS_MAX))
+    if not any(problem.code == "document.too_deep" for problem in problems):  # Which `_repeated_keys` could not walk.
+        problems += tuple(islice(_repeated_keys(data, ()), PROBLEMS_MAX))
+    if problems:
+        raise WorkflowInvalid(problems=problems)
     return data
 
 
 def parse(data: object) -> Workflow:
     """A document as plain data → a Workflow. Raises WorkflowInvalid with every fault of the shape."""
-    if not isinstance(data, Mapping):
-        problem = Problem(
-            "document.malformed", "", "A workflow document is a JSON object.", 'Begin with {"format": 1, "name": …}.'
-        )
+    if not isinstance(data, dict):
+        begin = f'Begin with {{"format": {FORMAT}, "name": "…", "nodes": {{…}}}}.'
+        problem = Problem("document.malformed", "", "A workflow document is a JSON object.", begin)
         raise WorkflowInvalid(problems=(problem,))
-    if _depth_exceeds(data, JSON_DEPTH_MAX):
-        raise WorkflowInvalid(problems=(_too_deep(),))
+    if problems := tuple(islice(plain_problems(data), PROBLEMS_MAX + 1)):
+        raise WorkflowInvalid(problems=problems)
     try:
-        parsed = shape.DocumentShape.model_validate(dict(data))
+        parsed = shape.DocumentShape.model_validate(data)
     except ValidationError as error:
-        problems = tuple(shape_problem(detail, shape.DocumentShape, "") for detail in error.errors(include_url=False))
-        raise WorkflowInvalid(problems=problems) from error
-    limits = tuple(_limits(parsed))
-    if limits:
+        details = error.errors(include_url=False)
+        raise WorkflowInvalid(problems=tuple(shape_problems(details, shape.DocumentShape, data))) from error
+    if limits := tuple(_limits(parsed)):
         raise WorkflowInvalid(problems=limits)
     return Workflow(
         name=parsed.name,
@@ -83,31 +71,6 @@ def parse(data: object) -> Workflow:
         graph=_graph(parsed.nodes, parsed.edges),
         settings=Settings(**parsed.settings.model_dump()),
     )
-
-
-def shape_problem(detail: Mapping[str, Any], model: type[BaseModel], prefix: str, code: str = "document") -> Problem:
-    """One of pydantic's errors as a Problem: the place as a JSON Pointer, a hint where one can be given."""
-    where = [part for part in detail["loc"] if part != "[key]"]
-    path = prefix + "".join(f"/{_escape(part)}" for part in where)
-    kind = detail["type"]
-    if kind == "extra_forbidden":
-        wrong = str(where[-1])
-        fields = _fields_at(model, where[:-1])
-        return Problem(
-            f"{code}.unknown_field", path, f"There is no field `{wrong}` here.", hint(wrong, fields, "field")
-        )
-    if kind == "missing":
-        return Problem(f"{code}.missing_field", path, f"The field `{where[-1]}` is missing.", "Add it.")
-    if kind == "string_pattern_mismatch" and "[key]" in detail["loc"]:
-        return Problem(
-            f"{code}.key_malformed",
-            path,
-            f"`{where[-1]}` is no key.",
-            "Keys are lower-case letters, digits and `_`, begin with a letter and have at most 64 characters.",
-        )
-    expected = detail.get("ctx", {}).get("expected")
-    advice = f"Allowed: {expected}." if expected else "See the format in docs/workflow-format.md."
-    return Problem(f"{code}.invalid_value", path, f"{detail['msg']}.", advice)
 
 
 def endpoint(text: str) -> Endpoint:
@@ -129,57 +92,25 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not a JSON number")
 
 
-def _repeated_keys(value: object, path: str) -> Iterator[tuple[str, str]]:
+def _integer(text: str) -> int:
+    # Python takes ages for a million digits, or refuses them; what is cut is still too large, which is told later.
+    return int(text[: _INTEGER_CHARS_MAX + 1])
+
+
+def _repeated_keys(value: object, place: tuple[str | int, ...]) -> Iterator[Problem]:
+    if isinstance(value, _Pairs):
+        for key in value.repeated:
+            message = f"The key `{key}` stands more than once in this object."
+            yield Problem("document.duplicate_key", pointer(*place, key), message, "Rename or remove all but one.")
+    for part, inner in _children(value):
+        yield from _repeated_keys(inner, (*place, part))
+
+
+def _children(value: object) -> Iterator[tuple[str | int, object]]:
     if isinstance(value, Mapping):
-        for key in getattr(value, "repeated", ()):
-            yield f"{path}/{_escape(key)}", key
-        for key, inner in value.items():
-            yield from _repeated_keys(inner, f"{path}/{_escape(key)}")
+        yield from value.items()
     elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _repeated_keys(inner, f"{path}/{index}")
-
-
-def _depth_exceeds(value: object, limit: int) -> bool:
-    level: list[object] = [value]
-    for _ in range(limit):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, Mapping) else outer if isinstance(outer, list) else ())
-            if isinstance(inner, Mapping | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _too_deep() -> Problem:
-    return Problem(
-        "document.too_deep", "", f"The document nests deeper than {JSON_DEPTH_MAX} levels.", "Flatten it, or split it."
-    )
-
-
-def _escape(part: object) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
-
-
-def _fields_at(model: type[BaseModel], where: list[Any]) -> list[str]:
-    """The fields of the model that stands at `where` below `model`; those of the last one found."""
-    current = model
-    for part in where:
-        field = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
-        if field is None:
-            continue  # An index, a key of a mapping or the tag of a union: the model stays the same.
-        current = next(_models_in(field.annotation), current)
-    return [field.alias or name for name, field in current.model_fields.items()]
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
+        yield from enumerate(value)
 
 
 def _graph(nodes: Mapping[str, shape.NodeShape], edges: list[shape.EdgeShape]) -> Graph:
@@ -198,17 +129,24 @@ def _node(key: str, node: shape.NodeShape) -> Node:
 
 
 def _limits(parsed: shape.DocumentShape) -> Iterator[Problem]:
+    """Too many nodes, bodies too deep, or a key that two nodes of different bodies share."""
+    seen: set[str] = set()
     count, deepest = 0, 0
-    level: list[tuple[int, Mapping[str, shape.NodeShape]]] = [(1, parsed.nodes)]
-    while level:
-        depth, nodes = level.pop()
+    pending: list[tuple[tuple[str, ...], int, Mapping[str, shape.NodeShape]]] = [((), 0, parsed.nodes)]
+    while pending:
+        place, depth, nodes = pending.pop()
         count += len(nodes)
         deepest = max(deepest, depth)
-        level.extend((depth + 1, body.nodes) for node in nodes.values() for body in node.bodies.values())
+        for key, node in nodes.items():
+            where = (*place, "nodes", key)
+            if key in seen:
+                message = f"Another node of the workflow is called `{key}` too."
+                yield Problem("node.duplicate_key", pointer(*where), message, "Keys are unique, bodies included.")
+            seen.add(key)
+            pending.extend(((*where, "bodies", name), depth + 1, body.nodes) for name, body in node.bodies.items())
     split = "Split it into several workflows and call them with `flow.sub_workflow`."
     if count > NODES_MAX:
         yield Problem("document.too_many_nodes", "/nodes", f"{count} nodes; at most {NODES_MAX} are allowed.", split)
     if deepest > NESTING_MAX:
-        yield Problem(
-            "document.too_deep", "/nodes", f"Bodies nest {deepest} levels; at most {NESTING_MAX} are allowed.", split
-        )
+        message = f"Bodies stand {deepest} levels deep in one another; at most {NESTING_MAX} are allowed."
+        yield Problem("document.too_deep", "/nodes", message, split)

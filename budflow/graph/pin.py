@@ -1,4 +1,4 @@
-"""Pinning: at save each node gets the version of its type, so that a newer release changes nothing behind its back."""
+"""Pinning: at save each node gets the version of its type, so that a newer release leaves it as it is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,10 @@ from budflow.nodes.registry import Registry
 
 
 def pin_types(document: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
-    """The document with `type_version` set on every node that names none; bodies included."""
+    """A copy of a document that may be saved, with `type_version` set on every node that names none; bodies included.
+
+    A type that is not known stays without: it gets its version when the document is saved again.
+    """
     return {**document, "nodes": {key: _pinned(node, registry) for key, node in document["nodes"].items()}}
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 from budflow.errors import BudflowError
 from budflow.graph.cycles import order
 from budflow.graph.params import ParamsTemplate, compile_params
-from budflow.graph.validate import outputs_of
+from budflow.graph.ports import input_ports, output_ports
 from budflow.model.node import NodeSpec
-from budflow.model.workflow import Node, Settings, Workflow
+from budflow.model.workflow import Graph, Node, Settings, Workflow
 from budflow.nodes.registry import Registry
 
 Weight = Literal["light", "heavy", "control"]
@@ -21,6 +21,14 @@ class TriggerMissing(BudflowError):
     code = "workflow.no_such_trigger"
     http_status = 422
     hint = "Name one of its trigger nodes; a workflow that others call needs a `trigger.manual`."
+
+
+class NodeTypeMissing(BudflowError):
+    """The workflow needs a node type that this server does not have."""
+
+    code = "node.unknown_type"
+    http_status = 422
+    hint = "Install the package that brings the type, or change the node."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled version. `segment_of[node]` is the number of the node's segment; `sinks` lead nowhere, in order."""
+    """A compiled version; nodes, triggers and sinks stand in the order of the document.
+
+    `triggers` are those that can fire, without the disabled ones; `sinks` are the nodes that lead nowhere.
+    `segment_of[node]` is the number of the node's segment.
+    """
 
     workflow_id: str
     version: int
@@ -90,9 +102,29 @@ def compile_plan(workflow: Workflow, registry: Registry, *, workflow_id: str = "
     """Compile a workflow that the validator let pass for running."""
     graph = workflow.graph
     index = {key: number for number, key in enumerate(graph.nodes)}
-    specs = {key: _spec(node, registry) for key, node in graph.nodes.items()}
-    inputs = {key: specs[key].input_ports(node.params) for key, node in graph.nodes.items()}
-    outputs = {key: outputs_of(node, specs[key]) for key, node in graph.nodes.items()}
+    nodes = _nodes(graph, index, {key: _spec(node, registry) for key, node in graph.nodes.items()})
+    segments = _fuse(nodes, [index[key] for key in order(graph)])
+    segment_of = [0] * len(nodes)
+    for number, segment in enumerate(segments):
+        for member in segment.nodes:
+            segment_of[member] = number
+    return Plan(
+        workflow_id=workflow_id,
+        version=version,
+        name=workflow.name,
+        settings=workflow.settings,
+        nodes=nodes,
+        index=index,
+        triggers=tuple(node.index for node in nodes if node.spec.trigger and not node.node.disabled),
+        sinks=tuple(node.index for node in nodes if not any(node.targets)),
+        segments=segments,
+        segment_of=tuple(segment_of),
+    )
+
+
+def _nodes(graph: Graph, index: Mapping[str, int], specs: Mapping[str, NodeSpec]) -> tuple[PlanNode, ...]:
+    inputs = {key: input_ports(node, specs[key]) for key, node in graph.nodes.items()}
+    outputs = {key: output_ports(node, specs[key]) for key, node in graph.nodes.items()}
     sources: dict[str, list[list[Source]]] = {key: [[] for _ in ports] for key, ports in inputs.items()}
     targets: dict[str, list[list[int]]] = {key: [[] for _ in ports] for key, ports in outputs.items()}
     for edge in graph.edges:
@@ -100,7 +132,7 @@ def compile_plan(workflow: Workflow, registry: Registry, *, workflow_id: str = "
         into = inputs[edge.target.node].index(edge.target.port)
         sources[edge.target.node][into].append(Source(index[edge.source.node], out))
         targets[edge.source.node][out].append(index[edge.target.node])
-    nodes = tuple(
+    return tuple(
         PlanNode(
             index=index[key],
             key=key,
@@ -116,23 +148,6 @@ def compile_plan(workflow: Workflow, registry: Registry, *, workflow_id: str = "
         )
         for key, node in graph.nodes.items()
     )
-    segments = _fuse(nodes, [index[key] for key in order(graph)])
-    segment_of = [0] * len(nodes)
-    for number, segment in enumerate(segments):
-        for member in segment.nodes:
-            segment_of[member] = number
-    return Plan(
-        workflow_id=workflow_id,
-        version=version,
-        name=workflow.name,
-        settings=workflow.settings,
-        nodes=nodes,
-        index=index,
-        triggers=tuple(node.index for node in nodes if node.spec.trigger),
-        sinks=tuple(node.index for node in nodes if not any(node.targets)),
-        segments=segments,
-        segment_of=tuple(segment_of),
-    )
 
 
 def _spec(node: Node, registry: Registry) -> NodeSpec:
@@ -140,14 +155,6 @@ def _spec(node: Node, registry: Registry) -> NodeSpec:
     if spec is None:
         raise NodeTypeMissing(f"This server has no node type `{node.type}` in version {node.type_version}.")
     return spec
-
-
-class NodeTypeMissing(BudflowError):
-    """The workflow needs a node type that this server does not have."""
-
-    code = "node.unknown_type"
-    http_status = 422
-    hint = "Install the package that brings the type, or change the node."
 
 
 def _weight(node: Node, spec: NodeSpec) -> Weight:

@@ -45,6 +45,10 @@ class ItemList:
     items: Sequence[Item] = ()
     lineage: Sequence[int] = ()
 
+    def __post_init__(self) -> None:
+        if len(self.items) != len(self.lineage):
+            raise ValueError(f"{len(self.items)} items with a lineage of {len(self.lineage)}")
+
     def __len__(self) -> int:
         return len(self.items)
 
@@ -63,7 +67,10 @@ EMPTY = ItemList()
 
 
 def join(lists: Sequence[ItemList]) -> ItemList:
-    """Several lists as one, in the given order; the lineage of the result is not meaningful to a later node."""
+    """Several lists as one, in the given order.
+
+    The result's lineage means nothing: a single list keeps its own, which belongs to the node that made it.
+    """
     if len(lists) == 1:
         return lists[0]
     items = [item for part in lists for item in part.items]

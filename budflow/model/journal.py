@@ -18,6 +18,14 @@ Upcaster = Callable[[Json], Json]
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 
+class EventUnwritable(BudflowError):
+    """An event holds something that JSON cannot."""
+
+    code = "journal.unwritable"
+    http_status = 500
+    hint = "A node gave a number past 64 bits, half of a surrogate pair or a value that is not JSON; turn it into text."
+
+
 class EventUnreadable(BudflowError):
     """A row of the journal cannot be read."""
 
@@ -27,8 +35,11 @@ class EventUnreadable(BudflowError):
 
 
 def encode(seq: int, event: e.Event) -> e.StoredEvent:
-    """One event as a row; `payload` is compact JSON."""
-    payload = orjson.dumps(_ENCODERS[type(event)](event), default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    """One event as a row; `payload` is compact JSON, dates in it are RFC 3339. Raises EventUnwritable."""
+    try:
+        payload = orjson.dumps(_ENCODERS[type(event)](event), default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise EventUnwritable(f"Event {seq} ({event.TYPE}) is not JSON: {error}.", seq=seq) from error
     return e.StoredEvent(seq, event.TYPE, event.VERSION, event.at, payload)
 
 
@@ -38,16 +49,15 @@ def decode(row: e.StoredEvent) -> e.Event:
     if decoder is None:
         raise EventUnreadable(f"Unknown event type {row.type} at {row.seq}.", seq=row.seq, type=row.type)
     current, build = decoder
+    if row.version > current:
+        message = f"Event {row.seq} ({row.type}) has version {row.version}, newer than this release reads."
+        raise EventUnreadable(message, seq=row.seq, version=row.version)
     try:
         shape = orjson.loads(row.payload)
-        version = row.version
-        while version < current:
+        for version in range(row.version, current):
             shape = UPCASTERS[row.type, version](shape)
-            version += 1
-        if version > current:
-            raise EventUnreadable(f"Event {row.seq} has version {version}, newer than this release reads.", seq=row.seq)
         return build(row.at, shape)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise EventUnreadable(f"Event {row.seq} ({row.type}) is malformed: {error}.", seq=row.seq) from error
 
 
@@ -67,7 +77,7 @@ def encode_items(items: ItemList) -> Json:
 
 
 def decode_items(shape: Json) -> ItemList:
-    """The reverse of `encode_items`."""
+    """The reverse of `encode_items`. Raises one of the errors that `decode` takes for a malformed payload."""
     values = shape["json"]
     binary = {int(i): {k: BlobRef(*ref) for k, ref in refs.items()} for i, refs in shape.get("binary", {}).items()}
     errors = {int(i): ItemError(*error) for i, error in shape.get("errors", {}).items()}

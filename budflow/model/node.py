@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from inspect import cleandoc
-from random import Random
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -75,7 +74,6 @@ class Batch(Generic[P]):
     ports: Mapping[str, range]
     resolve: Callable[[int | None], P]
     now: datetime
-    random: Random
     failed: dict[int, BudflowError] = field(default_factory=dict)
 
     def each(self, port: str | None = None) -> Iterator[tuple[int, P]]:

@@ -13,8 +13,9 @@ class Problem:
     """One fault of a workflow document.
 
     `path` is a JSON Pointer (RFC 6901) into the document; `patch` is a JSON Patch (RFC 6902) that mends the fault
-    where the mend is certain enough to propose. `blocks` is what the fault forbids: `save` forbids everything, `run`
-    running and publishing, `publish` only publishing.
+    where the mend is certain enough to propose. Each patch is meant for the document as it was checked.
+    `blocks` is what the fault forbids: `save` forbids everything, `run` running and publishing, `publish` only
+    publishing.
     """
 
     code: str
@@ -23,6 +24,11 @@ class Problem:
     hint: str
     blocks: Blocks = "save"
     patch: tuple[dict[str, Any], ...] = ()
+
+
+def pointer(*parts: object) -> str:
+    """The JSON Pointer (RFC 6901) of keys and indices; without any it is "", the whole document."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 class WorkflowInvalid(BudflowError):
@@ -35,6 +41,7 @@ class WorkflowInvalid(BudflowError):
     def __init__(
         self, message: str | None = None, *, problems: tuple[Problem, ...] = (), hint: str | None = None
     ) -> None:
+        """`message` defaults to the first problem's place and message, and how many more there are."""
         self.problems = problems
         if message is None and problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -42,6 +49,7 @@ class WorkflowInvalid(BudflowError):
         super().__init__(message, hint=hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # As in BudflowError; what it does would lose the problems.
         return (_rebuild, (self.message, self.problems, self.hint))
 
 

@@ -15,7 +15,9 @@ Effect = Literal["pure", "idempotent", "once"]
 
 DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
 NODES_MAX = 500
-NESTING_MAX = 16
+NESTING_MAX = 16  # Bodies inside one another.
+EXPRESSIONS_MAX = 2_000  # In a document: each is compiled while the server waits.
+PROBLEMS_MAX = 100  # Shown of one document.
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from random import Random
 from typing import Any
 
 from budflow.errors import BudflowError
@@ -153,7 +152,6 @@ def _run_batch(
         ports=ports,
         resolve=lambda index: _resolve(spec, params, items, index),
         now=NOW,
-        random=Random(0),
     )
     outputs: Outputs = spec.call(batch)
     for port, (made, sources) in outputs.ports.items():

@@ -37,7 +37,6 @@ class SubWorkflowParams(Params):
     "flow.sub_workflow",
     kind="control",
     params=SubWorkflowParams,
-    heavy=True,
     examples=[
         Example(
             title="Let another workflow enrich the items",
