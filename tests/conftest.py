@@ -5,10 +5,15 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers import CannotStart, PostgresServer, SharedPostgres, drop_database, new_database
+
+if TYPE_CHECKING:
+    from ray_jobs.executor import RayExecutor
+    from tests.ray_session import RaySession
 
 _SERVERS = "BUDFLOW_TEST_SERVERS"  # The directory that pytest's controller and its workers share.
 
@@ -50,3 +55,19 @@ def own_postgres() -> Iterator[PostgresServer]:
         pytest.skip(str(error))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> "Iterator[RaySession]":
+    """The session's local Ray; tests that use it are marked `ray` and in the xdist group `ray`."""
+    from tests.ray_session import open_session  # Imports the engine, which few tests need.
+
+    with open_session() as session:
+        yield session
+
+
+@pytest.fixture
+async def ray_executor(ray_session: "RaySession") -> "AsyncIterator[RayExecutor]":
+    """An executor over the session's runner actors."""
+    async with ray_session.executor() as executor:
+        yield executor

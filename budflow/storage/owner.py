@@ -98,15 +98,16 @@ class OwnerLock:
         except OSError as error:
             raise _refused(data_dir, error) from error
         try:
-            if not _lock(descriptor):
-                raise _owned(data_dir, _read(descriptor))
-            return cls(descriptor, Owner(os.getpid(), kind, utc_now()))
-        except OSError as error:
+            if _lock(descriptor):
+                return cls(descriptor, Owner(os.getpid(), kind, utc_now()))
+            other = _read(descriptor)
+        except BaseException as error:
             os.close(descriptor)
-            raise _refused(data_dir, error) from error
-        except DirectoryOwned:
-            os.close(descriptor)
+            if isinstance(error, OSError):
+                raise _refused(data_dir, error) from error
             raise
+        os.close(descriptor)
+        raise _owned(data_dir, other)
 
     def announce(self, *, address: str | None = None, socket: str | None = None) -> None:
         """Tell where the owner can be reached; None keeps what was told before."""

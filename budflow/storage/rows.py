@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from sqlalchemy import RowMapping
 
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Execution, Parent
@@ -13,7 +14,7 @@ from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
 from budflow.storage.errors import TextRefused
 from budflow.storage.payload import unpack
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any] | RowMapping
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -354,7 +355,7 @@ async def test_any_bytes_come_back(store: Store, size: int) -> None:
 
 async def test_a_document_may_hold_any_text(store: Store) -> None:
     kept = workflow(name="Grüße 🌱 Ελλάδα")
-    texts = {"nul": "a\x00b", "emoji": "👩‍👩‍👧‍👦", "quote": "\"'\\", "nested": [{"z": 1, "a": None}]}
+    texts: dict[str, Any] = {"nul": "a\x00b", "emoji": "👩‍👩‍👧‍👦", "quote": "\"'\\", "nested": [{"z": 1, "a": None}]}
     await store.add_workflow(kept, version(kept, **texts))
 
     read = await store.get_version("default", kept.id, 1)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.storage.journals import end, event, queued, running, saved, version
 
 _APPENDER = """
 import asyncio, sys
+from dataclasses import replace
 from pathlib import Path
 from budflow.execution.ports import JournalWrite
 from budflow.storage.open import open_store
@@ -126,3 +128,19 @@ async def test_two_stores_on_one_database_never_claim_the_same(open_again: OpenS
 
     ids = [claim.execution_id for claims in taken for claim, _ in claims]
     assert len(ids) == len(set(ids)) == 40
+
+
+async def test_a_write_that_cannot_be_encoded_fails_alone(open_again: OpenStore) -> None:
+    store = await open_again()
+    claims = [await running(store) for _ in range(8)]
+    broken = replace(event(1), payload="not bytes", at=None)  # type: ignore[arg-type]  # the defect of a caller
+
+    results = await asyncio.gather(
+        *(store.append(JournalWrite(claim, (event(1),))) for claim in claims[1:]),
+        store.append(JournalWrite(claims[0], (broken,))),
+        return_exceptions=True,
+    )
+
+    assert [type(result) for result in results if result is not None] == [TypeError]
+    lengths = [len(await store.read_events("default", claim.execution_id)) for claim in claims]
+    assert lengths == [1] + [2] * 7

@@ -45,6 +45,10 @@ def later_release(directory: Path, statement: str = "INSERT INTO later VALUES ('
     return Scripts(directory, head="0002", older=("0001",))
 
 
+def async_url(url: str) -> str:
+    return url.replace("postgresql:", "postgresql+asyncpg:")
+
+
 def migrate_file(path: Path, scripts: Scripts) -> Path | None:
     engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT")
     try:
@@ -76,7 +80,7 @@ async def test_the_migrated_schema_is_the_metadata(database: str | Path, open_ag
             assert differences(conn) == []
         engine.dispose()
     else:
-        async_engine = create_async_engine(database.replace("postgresql:", "postgresql+asyncpg:"))
+        async_engine = create_async_engine(async_url(database))
         async with async_engine.connect() as async_conn:
             assert await async_conn.run_sync(differences) == []
         await async_engine.dispose()
@@ -157,7 +161,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.postgres
 async def test_postgres_is_migrated_by_the_next_release(postgres_url: str, tmp_path: Path) -> None:
-    engine = create_async_engine(postgres_url.replace("postgresql:", "postgresql+asyncpg:"))
+    engine = create_async_engine(async_url(postgres_url))
     for scripts in (SCRIPTS, later_release(tmp_path / "scripts")):
         async with engine.begin() as conn:
             await conn.run_sync(migrate_postgres, scripts)

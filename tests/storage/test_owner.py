@@ -156,7 +156,10 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from budflow.storage.owner import owner_key; print(owner_key(Path(sys.argv[1])))"
+    program = (
+        "import sys; from pathlib import Path; from budflow.storage.owner import owner_key\n"
+        "print(owner_key(Path(sys.argv[1])))"
+    )
     started = [
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for _ in range(4)

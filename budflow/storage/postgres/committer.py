@@ -80,10 +80,12 @@ class Committer:
         except FAILURES as failure:
             if len(writes) == 1 or not is_repeatable(failure):
                 return [error_of(failure) for _ in writes]
-        except Exception as defect:  # noqa: BLE001 - the worker's loop: a defect must reach the callers, not end it
-            return [defect for _ in writes]
-        # One of them spoiled the transaction: each gets its own, so that it fails alone.
-        return [outcome for write in writes for outcome in await self._commit([write], pack)]
+        except Exception as defect:  # noqa: BLE001 - the worker's loop: a defect must reach its caller, not end it
+            if len(writes) == 1:
+                return [defect]
+        # One of them spoiled the transaction: halving finds it in few commits, and it fails alone.
+        middle = len(writes) // 2
+        return [*await self._commit(writes[:middle], pack), *await self._commit(writes[middle:], pack)]
 
 
 async def _packed_ahead(writes: Sequence[Write], pack: Pack) -> Pack:

@@ -47,7 +47,7 @@ def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[B
 
 def _statements(table: str, columns: Sequence[str]) -> dict[int, str]:
     row = f"({', '.join('?' * len(columns))})"
-    into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+    into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - names of the schema
     return {rows: into + ", ".join([row] * rows) for rows in _ROWS_MAX}
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from budflow.errors import BudflowError
 from budflow.execution.ports import JournalWrite
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
@@ -58,7 +59,11 @@ class SqliteStore:
             with writer_engine.connect() as conn:
                 migrate.migrate_sqlite(conn, path)
         except DBAPIError as error:
+            writer_engine.dispose()
             raise StorageUnavailable(f"The database {path} cannot be opened: {error.orig}.") from error
+        except BudflowError:
+            writer_engine.dispose()
+            raise
         return cls(writer_engine, reader_engine)
 
     async def close(self) -> None:
@@ -141,6 +146,7 @@ class SqliteStore:
         return result
 
     async def _read(self, query: Callable[..., T], *args: Any) -> T:
+        self._writer.refuse_closed()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query, args)
 
     def _query(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:

@@ -5,6 +5,7 @@ A lone operation is written at once; under load the group grows by itself while 
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,9 +16,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from budflow.errors import BudflowError
+from budflow.execution.ports import JournalWrite
 from budflow.storage.errors import StorageUnavailable, WriteConflict
 from budflow.storage.payload import packer
-from budflow.storage.settle import Admission, JournalWrite, Write
+from budflow.storage.settle import Admission, Write
 from budflow.storage.sqlite.journal import write_group
 
 GROUP_MAX = 1024
@@ -55,11 +57,15 @@ class Writer:
 
     def submit(self, operation: Operation) -> "asyncio.Future[Any]":
         """Queue an operation; the future ends after its commit. Cancelling the future does not undo the write."""
-        if self._closed:
-            raise StorageUnavailable("The store is closed.", hint="The server is shutting down; send it again later.")
+        self.refuse_closed()
         future = asyncio.get_running_loop().create_future()
         self._queue.put(_Waiting(operation, future))
         return future
+
+    def refuse_closed(self) -> None:
+        """Raise StorageUnavailable after `close`."""
+        if self._closed:
+            raise StorageUnavailable("The store is closed.", hint="The server is shutting down; send it again later.")
 
     async def close(self) -> None:
         """Write everything queued before this, then end the thread."""
@@ -72,12 +78,7 @@ class Writer:
         open_ = True
         while open_:
             group, open_ = self._take()
-            try:
-                outcomes = self._write([waiting.operation for waiting in group])
-            except Exception as error:  # noqa: BLE001 - the writer's loop: a defect must reach the callers, not end it
-                self._roll_back()
-                outcomes = [Outcome(error=error)] * len(group)
-            _announce(group, outcomes)
+            _announce(group, self._write([waiting.operation for waiting in group]))
         if self._conn is not None:
             self._conn.close()
 
@@ -97,12 +98,13 @@ class Writer:
             return []
         try:
             return self._in_one_transaction(operations)
-        except (_Tainted, SQLAlchemyError) as failure:
+        except Exception as failure:  # noqa: BLE001 - the writer's loop: a defect must reach its caller, not end it
             self._roll_back()
             if len(operations) == 1:
                 return [Outcome(error=_error_of(failure))]
-        # One of them spoiled the transaction: each gets its own, so that it fails alone.
-        return [outcome for operation in operations for outcome in self._write([operation])]
+        # One of them spoiled the transaction: halving finds it in few commits, and it fails alone.
+        middle = len(operations) // 2
+        return self._write(operations[:middle]) + self._write(operations[middle:])
 
     def _in_one_transaction(self, operations: Sequence[Operation]) -> list[Outcome]:
         conn = self._conn = self._conn or self._connect()
@@ -163,11 +165,12 @@ def _error_of(failure: Exception) -> BaseException:
         conflict = WriteConflict()
         conflict.__cause__ = failure
         return conflict
-    return _unavailable(failure)
+    # sqlite3's own come from opening a connection, where SQLAlchemy does not wrap them.
+    return _unavailable(failure) if isinstance(failure, SQLAlchemyError | sqlite3.Error) else failure
 
 
 def _unavailable(failure: Exception) -> StorageUnavailable:
-    reason = str(failure.orig) if isinstance(failure, DBAPIError) else type(failure).__name__
+    reason = str(failure.orig if isinstance(failure, DBAPIError) else failure)
     unavailable = StorageUnavailable(f"SQLite refused the write: {reason}.", reason=reason)
     unavailable.__cause__ = failure
     return unavailable

@@ -24,6 +24,10 @@ async def set_pages(store: SqliteStore, maximum: int) -> None:
     await store._write(lambda conn: conn.exec_driver_sql(f"PRAGMA max_page_count = {maximum}").scalar())
 
 
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+
+
 async def test_a_full_disk_is_told_and_the_writer_goes_on(store: SqliteStore) -> None:
     claim, other = await running(store), await running(store)
     await set_pages(store, 1)
@@ -83,11 +87,17 @@ async def test_a_defect_in_an_operation_reaches_its_caller_and_the_writer_goes_o
         conn.exec_driver_sql("INSERT INTO projects VALUES ('half')")
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        await store._write(broken)
+    claims = [await running(store) for _ in range(20)]
+    results = await asyncio.gather(
+        *(store.append(JournalWrite(claim, (event(1),))) for claim in claims[:10]),
+        store._write(broken),
+        *(store.append(JournalWrite(claim, (event(1),))) for claim in claims[10:]),
+        return_exceptions=True,
+    )
 
-    claim = await running(store)
-    await store.append(JournalWrite(claim, (event(1),)))
+    assert [type(result) for result in results if result is not None] == [ZeroDivisionError]
+    for claim in claims:
+        assert len(await store.read_events("default", claim.execution_id)) == 2
     assert await store._write(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM projects").scalar()) == 1
 
 
@@ -98,13 +108,18 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(StorageUnavailable, match="closed"):
         await store.append(JournalWrite(claim, (event(1),)))
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await store.count_queued()
     await store.close()
 
 
 async def test_the_connection_is_as_durable_as_promised(store: SqliteStore) -> None:
-    pragmas = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-    for name, value in pragmas.items():
-        assert await store._write(lambda conn, name=name: conn.exec_driver_sql(f"PRAGMA {name}").scalar()) == value
+    def pragmas(conn: Connection) -> list[object]:
+        return [
+            conn.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert await store._write(pragmas) == ["wal", 2, 1]
 
 
 async def test_readers_cannot_write(store: SqliteStore) -> None:
@@ -115,7 +130,7 @@ async def test_readers_cannot_write(store: SqliteStore) -> None:
 async def test_only_its_owner_may_read_the_file(store: SqliteStore, tmp_path: Path) -> None:
     await running(store)
 
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("budflow.db*")} == {0o600}
+    assert modes(tmp_path) == {"budflow.db": 0o600, "budflow.db-wal": 0o600, "budflow.db-shm": 0o600}
 
 
 async def test_a_path_that_cannot_be_a_database_is_refused(tmp_path: Path) -> None:
