@@ -1,0 +1,144 @@
+"""The HTTP application: every route of routes/, the webhook door before them, and what is mounted beside them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Annotated, Any, Protocol, get_args
+
+from fastapi import Depends, FastAPI
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from budflow import __version__
+from budflow.api import openapi
+from budflow.api.front import Front
+from budflow.api.problems import install_problem_handlers
+from budflow.api.read_request import read_request
+from budflow.api.route import Route, find_routes
+from budflow.model.principal import Door, Principal
+from budflow.services.keys import Keys
+from budflow.services.problem_document import ProblemDocument
+from budflow.services.use_case import Services
+
+API_PREFIX = "/api/v1"
+WEBHOOK_PREFIX = "/webhook/"
+#: Our own clients say by which door the caller came in, so that executions show it. It grants nothing.
+DOOR_HEADER = "X-Budflow-Door"
+_DOORS = frozenset(get_args(Door)) - {"webhook"}
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class Runtime(Protocol):
+    """What the API needs of the process it runs in."""
+
+    @property
+    def services(self) -> Services: ...
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def webhook_door(self) -> ASGIApp: ...
+
+
+class Api(FastAPI):
+    """FastAPI with the webhook door before it, describing its operations by `routes_by_id`."""
+
+    def __init__(self, routes_by_id: Mapping[str, Route[Any, Any]], webhooks: ASGIApp, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.routes_by_id, self._webhooks = routes_by_id, webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Webhooks go straight to their door: they are the hot path, and strangers may call them by any host name,
+        such as that of a tunnel.
+        """
+        if scope["type"] == "http" and scope["path"].startswith(WEBHOOK_PREFIX):
+            await self._webhooks(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            openapi.describe(super().openapi(), self.routes_by_id)
+        return super().openapi()
+
+
+def create_api(
+    runtime: Runtime, *, mounts: Mapping[str, ASGIApp] | None = None, lifespan: Lifespan | None = None
+) -> FastAPI:
+    """The ASGI application of a server. `mounts` are other applications by path, such as `/mcp`."""
+    routes = find_routes()
+    api = Api(
+        routes,
+        runtime.webhook_door,
+        title="BudFlow",
+        version=__version__,
+        openapi_url=f"{API_PREFIX}/openapi.json",
+        docs_url=f"{API_PREFIX}/docs",
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    install_problem_handlers(api)
+    for name, route in routes.items():
+        _add(api, name, route, runtime)
+    _add_health(api, runtime.services)
+    for path, app in (mounts or {}).items():
+        api.mount(path, app)
+    api.add_middleware(Front, host=runtime.services.settings.host)
+    return api
+
+
+def _add(api: FastAPI, name: str, route: Route[Any, Any], runtime: Runtime) -> None:
+    authenticated = partial(_authenticate, runtime.keys)
+
+    async def handle(request: HttpRequest, principal: Annotated[Principal, Depends(authenticated)]) -> Response:
+        asked = await read_request(request, route)
+        return route.response(await route.use_case(runtime.services, principal, asked))
+
+    api.add_api_route(
+        API_PREFIX + route.path,
+        handle,
+        methods=[route.method],
+        operation_id=name,
+        summary=openapi.summary(route.use_case.__doc__ or name),
+        description=route.use_case.__doc__,
+        tags=[route.tag],
+        status_code=route.status,
+        response_model=route.answer,
+        response_class=route.response_class,
+        responses={"default": {"model": ProblemDocument}},
+    )
+
+
+async def _authenticate(keys: Keys, request: HttpRequest) -> Principal:
+    said = request.headers.get(DOOR_HEADER, "api")
+    door: Door = said if said in _DOORS else "api"  # type: ignore[assignment] # a str that is one of Door's
+    return keys.principal(request.headers.get("authorization"), door)
+
+
+def _add_health(api: FastAPI, services: Services) -> None:
+    ok = {"status": "ok"}
+    described: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": ok}}}}
+
+    async def healthz() -> JSONResponse:
+        """Whether the process answers."""
+        return JSONResponse(ok)
+
+    async def readyz() -> JSONResponse:
+        """Whether the server can do its work: its database answers. Else 503."""
+        await services.store.count_queued()
+        return JSONResponse(ok)
+
+    probes: tuple[Callable[[], Awaitable[JSONResponse]], ...] = (healthz, readyz)
+    for probe in probes:
+        api.add_api_route(
+            f"/{probe.__name__}",
+            probe,
+            summary=openapi.summary(probe.__doc__ or ""),
+            operation_id=probe.__name__,
+            tags=["health"],
+            responses=described,
+        )

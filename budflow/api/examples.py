@@ -1,0 +1,79 @@
+"""The workflow and the execution that the examples of several routes show."""
+
+from typing import Any
+
+WORKFLOW_ID = "wf_0192f0c1a2b37c3d8e4f5a6b7c8d9e0f"
+EXECUTION_ID = "exe_0192f0c1b3c47d4e9f5a6b7c8d9e0f10"
+
+DOCUMENT: dict[str, Any] = {
+    "format": 1,
+    "name": "Greeting",
+    "nodes": {
+        "hook": {"type": "trigger.webhook", "type_version": 1, "params": {"path": "greet", "respond": "last_node"}},
+        "greet": {
+            "type": "data.set",
+            "type_version": 1,
+            "params": {"values": {"greeting": "Hello, {{ $json.body.name }}!"}, "keep": False},
+        },
+    },
+    "edges": [{"from": "hook", "to": "greet"}],
+}
+
+WORKFLOW = {
+    "id": WORKFLOW_ID,
+    "name": "Greeting",
+    "latest_version": 1,
+    "published_version": None,
+    "created_at": "2026-01-05T09:00:00Z",
+    "updated_at": "2026-01-05T09:00:00Z",
+}
+PUBLISHED = {**WORKFLOW, "published_version": 1}
+SAVED = {"workflow": WORKFLOW, "version": 1, "problems": []}
+VERSION = {
+    "workflow": WORKFLOW,
+    "version": 1,
+    "document": DOCUMENT,
+    "created_at": "2026-01-05T09:00:00Z",
+    "created_by": "owner",
+}
+
+EXECUTION = {
+    "id": EXECUTION_ID,
+    "workflow_id": WORKFLOW_ID,
+    "version": 1,
+    "mode": "api",
+    "status": "succeeded",
+    "cancelling": False,
+    "created_at": "2026-01-05T09:01:00Z",
+    "started_at": "2026-01-05T09:01:00Z",
+    "finished_at": "2026-01-05T09:01:00.002000Z",
+    "duration_ms": 2.0,
+    "parent_execution_id": None,
+    "failure": None,
+}
+
+
+def _node(key: str, type_name: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "type": type_name,
+        "status": "succeeded",
+        "started_at": "2026-01-05T09:01:00Z",
+        "finished_at": "2026-01-05T09:01:00.001000Z",
+        "duration_ms": 1.0,
+        "tries": 1,
+        "counts": {"main": 1},
+        "segment": 0,
+        "place": {"executor": "inprocess", "host": "laptop", "pid": 4711, "actor": None, "ray_node": None},
+        "failure": None,
+        "children": [],
+        "items": None,
+    }
+
+
+EXECUTION_DETAIL = {
+    "execution": EXECUTION,
+    "nodes": [_node("hook", "trigger.webhook"), _node("greet", "data.set")],
+    "result": {"total": 1, "items": [{"json": {"greeting": "Hello, Ada!"}}], "truncated": False},
+    "responded": None,
+}

@@ -1,0 +1,15 @@
+"""GET /workflows/{workflow_id}/versions/{version}: one version with its document."""
+
+from budflow.api.examples import VERSION, WORKFLOW_ID
+from budflow.api.route import Example, Route
+from budflow.services.get_workflow import GetWorkflow, get_workflow
+from budflow.services.views import VersionView
+
+ROUTE = Route(
+    "GET",
+    "/workflows/{workflow_id}/versions/{version}",
+    get_workflow,
+    GetWorkflow,
+    VersionView,
+    Example(answer=VERSION, parameters={"workflow_id": WORKFLOW_ID, "version": 1}),
+)

@@ -1,0 +1,24 @@
+"""POST /executions: run a workflow now, named in the body; for clients that send one model whole."""
+
+from budflow.api.examples import EXECUTION_DETAIL, WORKFLOW_ID
+from budflow.api.route import Example, Route
+from budflow.services.get_execution import ExecutionDetailView
+from budflow.services.start_execution import StartExecution, start_execution
+
+ROUTE = Route(
+    "POST",
+    "/executions",
+    start_execution,
+    StartExecution,
+    ExecutionDetailView,
+    Example(
+        answer=EXECUTION_DETAIL,
+        body={
+            "workflow_id": WORKFLOW_ID,
+            "items": [{"body": {"name": "Ada"}}],
+            "trigger": "hook",
+            "wait_seconds": 10,
+        },
+    ),
+    status=202,
+)

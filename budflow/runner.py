@@ -1,0 +1,29 @@
+"""The composition root of a runner: what runs nodes, put together the same way in a server and in a Ray actor."""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from budflow.egress.client import GuardedClient
+from budflow.egress.policy import AddressPolicy, parse_allow
+from budflow.execution.ports import Heavy
+from budflow.execution.run import Tools
+from budflow.model.execution import Place
+from budflow.nodes.registry import Registry, build
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """The node types this process knows and the tools they may use."""
+
+    registry: Registry
+    tools: Tools
+    close: Callable[[], Awaitable[None]]
+
+
+def open_runner(http_allow: tuple[str, ...], place: Place | None = None, heavy: Heavy | None = None) -> Runner:
+    """Everything that a run needs in this process. `place` is this process, unless an executor knows better."""
+    client = GuardedClient(AddressPolicy(parse_allow(http_allow)))
+    here = place or Place("inprocess", socket.gethostname(), os.getpid())
+    return Runner(build(), Tools(here, client, heavy), client.aclose)

@@ -1,0 +1,1 @@
+"""What makes a workflow start from outside: each turns what happened into a TriggerEvent."""

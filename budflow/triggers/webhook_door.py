@@ -1,0 +1,174 @@
+"""The webhook door: an ASGI application that turns a request into an execution and the execution into the answer.
+
+It is the hot path of the server, so it stands before the API's framework and speaks ASGI itself.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from budflow.errors import BudflowError
+from budflow.log import get_log
+from budflow.model.execution import QueueFull
+from budflow.model.identity import new_id
+from budflow.model.item import ItemList
+from budflow.model.principal import Principal
+from budflow.model.workflow import VersionNotFound, WebhookRoute
+from budflow.nodes.trigger.webhook import WebhookParams
+from budflow.services.problem_document import InternalError
+from budflow.services.trigger_workflow import Triggered, TriggerEvent, trigger_workflow
+from budflow.services.use_case import Services
+from budflow.triggers.webhook import BodyMalformed, WebhookRequest, to_item
+from budflow.triggers.webhook_answer import EXECUTION_HEADER, Answer, AnswerTimedOut, accepted, answer_of, refusal
+from budflow.triggers.webhook_outcome import outcome_of
+from budflow.triggers.webhook_signature import SecretMissing, SignatureRefused, check_signature
+from budflow.triggers.webhook_table import MethodRefused, WebhookTable, WebhookUnknown
+
+PREFIX = "/webhook/"
+PERMISSIONS = frozenset({"execution:run"})
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+log = get_log(__name__)
+
+
+class WebhookBodyTooLarge(BudflowError):
+    """The body is larger than this server takes."""
+
+    code = "webhook.body_too_large"
+    http_status = 413
+    hint = "Send less at once; the server's owner may raise `webhook_body_bytes_max`."
+
+
+class WebhookUnavailable(BudflowError):
+    """The server cannot take this request now."""
+
+    code = "webhook.unavailable"
+    http_status = 503
+    hint = "Send it again after the seconds in `Retry-After`."
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete: nobody is there to be answered."""
+
+
+#: The errors that are written for strangers; of all others they are told no more than that something went wrong.
+_PUBLIC = (
+    WebhookUnknown,
+    MethodRefused,
+    WebhookBodyTooLarge,
+    BodyMalformed,
+    SignatureRefused,
+    SecretMissing,
+    QueueFull,
+)
+
+
+class WebhookDoor:
+    """An ASGI application for every path below `/webhook/`. A client that hangs up cancels nothing."""
+
+    def __init__(self, services: Services, table: WebhookTable, environment: Mapping[str, str] = os.environ) -> None:
+        self._services, self._table, self._environment = services, table, environment
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._serve(scope, receive)
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - the edge: a stranger gets a problem document, the log the rest
+            answer = refusal(_for_strangers(error), scope["path"])
+        await _send(answer, send)
+
+    async def _serve(self, scope: Scope, receive: Receive) -> Answer:
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        path = raw_path.decode("latin-1").removeprefix(PREFIX)
+        match = self._table.match(scope["method"], path)
+        params = await self._params(match.route)
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        body = await _read(headers, receive, self._services.settings.webhook_body_bytes_max)
+        request = WebhookRequest(scope["method"], path, scope["query_string"], headers, body)
+        if params.signature is not None:
+            signed = request.header(params.signature.header)
+            check_signature(params.signature, signed, body, self._environment)
+        item = to_item(request, match.params)
+        principal = Principal(f"webhook:{match.route.path}", match.route.project_id, PERMISSIONS, "webhook")
+        event = TriggerEvent(
+            workflow_id=match.route.workflow_id,
+            items=ItemList.of([item]),
+            mode="webhook",
+            version=match.route.version,
+            trigger=match.route.node,
+            durable=params.respond == "immediately",
+        )
+        triggered = await trigger_workflow(self._services, principal, event)
+        answer = await self._answer(principal, triggered, params, scope["path"])
+        return Answer(answer.status, (*answer.headers, (EXECUTION_HEADER, triggered.execution.id)), answer.body)
+
+    async def _params(self, route: WebhookRoute) -> WebhookParams:
+        try:
+            _, plan = await self._services.plans.get(route.project_id, route.workflow_id, route.version)
+        except VersionNotFound:
+            raise WebhookUnknown from None  # Deleted since the table was read.
+        params = plan.trigger(route.node).params.fixed
+        if not isinstance(params, WebhookParams):
+            raise WebhookUnknown
+        return params
+
+    async def _answer(self, principal: Principal, triggered: Triggered, params: WebhookParams, instance: str) -> Answer:
+        execution_id = triggered.execution.id
+        if params.respond == "immediately":
+            return accepted(execution_id)
+        first_answer = params.respond == "respond_node"
+        try:
+            async with asyncio.timeout(self._services.settings.webhook_answer_seconds):
+                outcome = await outcome_of(self._services, principal, triggered, first_answer=first_answer)
+            return answer_of(outcome, params, execution_id, instance)
+        except TimeoutError:
+            return refusal(AnswerTimedOut(execution_id=execution_id), instance)
+        except Exception as error:  # noqa: BLE001 - the edge, inside so that the answer names the execution
+            return refusal(_for_strangers(error), instance)
+
+
+def _for_strangers(error: Exception) -> BudflowError:
+    if isinstance(error, _PUBLIC):
+        return error
+    error_id = new_id("err")
+    log.error("webhook.failed", error_id=error_id, exc_info=error)
+    if isinstance(error, BudflowError) and error.http_status == WebhookUnavailable.http_status:
+        return WebhookUnavailable()
+    return InternalError(error_id=error_id)
+
+
+async def _read(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_max: int) -> bytes:
+    """The whole body. What `Content-Length` announces is refused unread; what really comes is counted too."""
+    announced = next((value for name, value in headers if name == b"content-length"), b"0")
+    if announced.isdigit() and int(announced) > bytes_max:
+        raise _too_large(bytes_max)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > bytes_max:
+            raise _too_large(bytes_max)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(bytes_max: int) -> WebhookBodyTooLarge:
+    return WebhookBodyTooLarge(f"At most {bytes_max} bytes are taken.", bytes_max=bytes_max)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
+    if answer.body or answer.status not in (204, 304):
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
