@@ -1,0 +1,111 @@
+"""What a tool declares: the use case behind it, and what an agent is told of it. No MCP library in sight.
+
+A tool file holds one `TOOL`. The server turns it into what the protocol wants, checks the arguments with its model,
+calls it, and cuts an answer that is too long.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, get_type_hints
+
+from pydantic import BaseModel
+
+from budflow.model.principal import Principal
+from budflow.services.use_case import Services, UseCase
+
+#: How long an answer may be unless its arguments ask for more; larger ones fill an agent's context with little gain.
+ANSWER_BYTES_MAX = 8 * 1024
+
+#: Keywords of JSON Schema whose value is an object of schemas, not a schema.
+_BY_NAME = frozenset({"properties", "$defs"})
+
+Call: TypeAlias = Callable[[Services, Principal, Any], Awaitable[BaseModel]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A use case as an agent sees it. Make one with `Tool.of`.
+
+    The four hints are MCP's annotations. `cut` names what may be shortened when an answer is too long, least
+    important first: paths into the answer, parts joined by dots, `*` for each entry of a list or an object.
+    """
+
+    name: str
+    title: str
+    description: str
+    use_case: UseCase[Any, Any]
+    arguments: type[BaseModel]
+    answer: type[BaseModel]
+    call: Call
+    read_only: bool
+    idempotent: bool
+    destructive: bool
+    open_world: bool
+    cut: tuple[str, ...]
+
+    @staticmethod
+    def of(
+        use_case: UseCase[Any, Any],
+        *,
+        title: str,
+        description: str,
+        arguments: type[BaseModel] | None = None,
+        call: Call | None = None,
+        read_only: bool = False,
+        idempotent: bool = False,
+        destructive: bool = False,
+        open_world: bool = False,
+        cut: tuple[str, ...] = (),
+    ) -> "Tool":
+        """A tool for a use case, which gives the name and both models.
+
+        `arguments` replaces the request model, with other defaults for instance; `call` wraps the use case where an
+        agent needs other words than the HTTP API, and then gives the name and the models.
+        """
+        run = call or use_case.run
+        hints = get_type_hints(run)
+        return Tool(
+            name=run.__name__,
+            title=title,
+            description=description,
+            use_case=use_case,
+            arguments=arguments or hints["request"],
+            answer=hints["return"],
+            call=call or use_case,
+            read_only=read_only,
+            idempotent=idempotent or read_only,
+            destructive=destructive,
+            open_world=open_world,
+            cut=cut,
+        )
+
+    @property
+    def permission(self) -> str:
+        """What a principal needs to call it; the use case checks it."""
+        return self.use_case.permission
+
+    def input_schema(self) -> dict[str, Any]:
+        """JSON Schema of the arguments."""
+        return dict(_compact(self.arguments.model_json_schema()))
+
+    def output_schema(self) -> dict[str, Any]:
+        """JSON Schema of the answer."""
+        return dict(_compact(self.answer.model_json_schema(mode="serialization")))
+
+
+def _compact(schema: Any) -> Any:
+    """The same schema in fewer tokens: pydantic repeats names as titles, and writes "or null" at length."""
+    if isinstance(schema, list):
+        return [_compact(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    slim = {
+        key: {name: _compact(one) for name, one in value.items()} if key in _BY_NAME else _compact(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+    }
+    match slim.get("anyOf"):
+        case [{"type": str(kind), **rest}, {"type": "null"}] if "enum" not in rest:
+            del slim["anyOf"]
+            return {"type": [kind, "null"], **rest, **slim}
+    return slim

@@ -1,0 +1,61 @@
+"""Rules of the house for tools: each is whole, and each use case has one or a reason."""
+
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import budflow.services
+import mcp_server.tools
+from budflow.model.principal import PERMISSIONS
+from budflow.services.use_case import UseCase
+from mcp_server.front import READING
+from mcp_server.registry import build
+
+TESTS = Path(__file__).parent / "tools"
+
+#: Use cases that no tool offers, and why.
+WITHOUT_A_TOOL = {
+    "cancel_execution": "Ending another's work is for people so far; agents start short runs.",
+    "delete_workflow": "Agents unlearn nothing by deleting; it needs an elicited confirmation first.",
+    "get_status": "Figures of the server are for who operates it.",
+    "get_workflow": "An agent has the document that it sent; comes with the tools that read stored ones.",
+    "list_versions": "As get_workflow.",
+    "list_workflows": "As get_workflow.",
+    "trigger_workflow": "What run_workflow and the webhooks call; no request of its own.",
+    "unpublish_workflow": "Disarming is for people so far.",
+    "wait_execution": "run_workflow waits; get_execution is asked again.",
+    "watch_execution": "A stream; comes with resources.",
+}
+
+
+def use_cases() -> set[str]:
+    modules = [import_module(f"budflow.services.{module.name}") for module in iter_modules(budflow.services.__path__)]
+    return {value.name for module in modules for value in vars(module).values() if isinstance(value, UseCase)}
+
+
+def test_each_use_case_has_a_tool_or_a_reason() -> None:
+    offered = {tool.use_case.name for tool in build().values()}
+
+    assert offered | set(WITHOUT_A_TOOL) == use_cases()
+    assert not offered & set(WITHOUT_A_TOOL)
+
+
+def test_each_file_holds_the_tool_of_its_name_and_has_a_test() -> None:
+    files = [module.name for module in iter_modules(mcp_server.tools.__path__)]
+
+    assert files == list(build())
+    assert [name for name in files if not (TESTS / f"test_{name}.py").exists()] == []
+
+
+def test_each_tool_is_described_and_permitted() -> None:
+    for tool in build().values():
+        assert tool.title and tool.description.endswith(".")
+        assert tool.permission in PERMISSIONS
+        for name, schema in tool.input_schema()["properties"].items():
+            assert "description" in schema or name.endswith("_id"), f"{tool.name}: {name}"
+
+
+def test_tools_that_only_read_are_known_by_their_verb() -> None:
+    assert {tool.name for tool in build().values() if tool.read_only} == {
+        name for name in build() if name.startswith(READING)
+    }

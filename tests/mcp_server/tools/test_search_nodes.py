@@ -1,0 +1,13 @@
+"""search_nodes over MCP."""
+
+from tests.mcp_server.conftest import Agent
+
+
+async def test_an_empty_query_lists_all_types(agent: Agent) -> None:
+    found = await agent.call("search_nodes", limit=100)
+
+    assert {"trigger.manual", "http.request"} <= {node["type"] for node in found["nodes"]}
+
+
+async def test_a_word_nobody_uses_finds_nothing_and_is_no_error(agent: Agent) -> None:
+    assert await agent.call("search_nodes", query="xyzzy") == {"nodes": []}
