@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping
 
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Execution, Parent
@@ -14,7 +13,8 @@ from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
 from budflow.storage.errors import TextRefused
 from budflow.storage.payload import unpack
 
-Row = Mapping[str, Any] | RowMapping
+#: A row by column; SQLAlchemy's own rows are such mappings, and naming them here would load SQLAlchemy.
+Row = Mapping[Any, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

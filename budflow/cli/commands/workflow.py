@@ -1,0 +1,204 @@
+"""budflow workflow: list, show, create, change and publish the workflows of a server."""
+
+from typing import Annotated, Any
+
+import typer
+
+from budflow.cli.client import connect
+from budflow.cli.draw import moment, workflows_table
+from budflow.cli.options import AsJson, read_file
+from budflow.cli.report import facts, out, problems_table, table, write_json
+from budflow.graph.parse import read_json
+
+app = typer.Typer(no_args_is_help=True, help="List, show, create, change and publish the workflows of a server.")
+
+WorkflowId = Annotated[str, typer.Argument(help="The workflow's id, as `budflow workflow list` shows it.")]
+File = Annotated[str, typer.Argument(help="The workflow document, or - for stdin.")]
+
+
+@app.command("list")
+def list_workflows(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Option(help="Only those whose name contains this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Continue a list: `next_cursor` of the page before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List workflows, newest first.
+
+    Example: budflow workflow list --name order
+    """
+    with connect(ctx.obj) as client:
+        page = client.get("/workflows", name=name, limit=limit, cursor=cursor)
+    if as_json:
+        write_json(page)
+        return
+    out().print(workflows_table(page["workflows"]))
+    if page["next_cursor"]:
+        out().print(f"More: --cursor {page['next_cursor']}", markup=False)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    version: Annotated[int | None, typer.Option(min=1, help="The latest when left out.")] = None,
+    document: Annotated[bool, typer.Option("--document", help="Print only the document, ready to be changed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a workflow with its document.
+
+    Example: budflow workflow show WORKFLOW_ID --document > workflow.json
+    """
+    with connect(ctx.obj) as client:
+        view = client.get(f"/workflows/{workflow_id}", version=version)
+    if document or as_json:
+        write_json(view["document"] if document else view)
+        return
+    workflow = view["workflow"]
+    out().print(
+        facts(
+            {
+                "id": workflow["id"],
+                "name": workflow["name"],
+                "version": f"{view['version']} of {workflow['latest_version']}",
+                "published": workflow["published_version"] or "no",
+                "saved": f"{moment(view['created_at'])} by {view['created_by']}",
+            }
+        )
+    )
+    nodes = view["document"]["nodes"].items()
+    out().print(table("node", "type", "notes", rows=[(key, one["type"], one.get("notes", "")) for key, one in nodes]))
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    file: File,
+    publish_it: Annotated[bool, typer.Option("--publish", help="Arm its triggers at once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store a new workflow.
+
+    Examples:
+
+      budflow workflow create examples/webhook.json --publish
+
+      budflow --url https://flows.example workflow create - < workflow.json
+    """
+    document = read_json(read_file(file))
+    with connect(ctx.obj) as client:
+        saved = client.post("/workflows", {"document": document})
+        published = client.post(f"/workflows/{saved['workflow']['id']}/publish", {}) if publish_it else None
+    _show_saved(saved, published, as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    file: File,
+    expected_version: Annotated[
+        int | None,
+        typer.Option(min=1, help="The version your change started from; the latest one of now when left out."),
+    ] = None,
+    publish_it: Annotated[bool, typer.Option("--publish", help="Publish the new version at once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store a changed document as the next version. What is published stays until you publish again.
+
+    Example: budflow workflow update WORKFLOW_ID workflow.json --expected-version 3
+    """
+    document = read_json(read_file(file))
+    with connect(ctx.obj) as client:
+        before = expected_version or client.get(f"/workflows/{workflow_id}")["workflow"]["latest_version"]
+        saved = client.put(f"/workflows/{workflow_id}", {"document": document, "expected_version": before})
+        published = client.post(f"/workflows/{workflow_id}/publish", {}) if publish_it else None
+    _show_saved(saved, published, as_json)
+
+
+@app.command()
+def publish(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    version: Annotated[int | None, typer.Option(min=1, help="The latest when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Arm the triggers of a version, in place of the version published before.
+
+    Example: budflow workflow publish WORKFLOW_ID
+    """
+    with connect(ctx.obj) as client:
+        view = client.post(f"/workflows/{workflow_id}/publish", {"version": version})
+    if as_json:
+        write_json(view)
+        return
+    out().print(f"{workflow_id}: version {view['workflow']['published_version']} is published.", markup=False)
+    for webhook in view["webhooks"]:
+        out().print(f"  {webhook}", markup=False)
+
+
+@app.command()
+def unpublish(ctx: typer.Context, workflow_id: WorkflowId, as_json: AsJson = False) -> None:
+    """Disarm the triggers of a workflow; running executions go on.
+
+    Example: budflow workflow unpublish WORKFLOW_ID
+    """
+    with connect(ctx.obj) as client:
+        view = client.post(f"/workflows/{workflow_id}/unpublish")
+    if as_json:
+        write_json(view)
+    else:
+        out().print(f"{workflow_id} is not published any more.", markup=False)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a workflow with its versions and webhooks; its executions stay readable.
+
+    Example: budflow workflow delete WORKFLOW_ID --yes
+    """
+    if not yes:
+        typer.confirm(f"Delete {workflow_id} with all its versions?", abort=True, err=True)
+    with connect(ctx.obj) as client:
+        view = client.delete(f"/workflows/{workflow_id}")
+    if as_json:
+        write_json(view)
+    else:
+        out().print(f"{workflow_id} is deleted.", markup=False)
+
+
+@app.command()
+def versions(ctx: typer.Context, workflow_id: WorkflowId, as_json: AsJson = False) -> None:
+    """List the versions of a workflow, newest first.
+
+    Example: budflow workflow versions WORKFLOW_ID
+    """
+    with connect(ctx.obj) as client:
+        view = client.get(f"/workflows/{workflow_id}/versions")
+    if as_json:
+        write_json(view)
+        return
+    rows = [
+        (one["version"], "yes" if one["published"] else "", moment(one["created_at"]), one["created_by"])
+        for one in view["versions"]
+    ]
+    out().print(table("version", "published", "saved", "by", rows=rows))
+
+
+def _show_saved(saved: dict[str, Any], published: dict[str, Any] | None, as_json: bool) -> None:
+    """What a save made; what a publish armed."""
+    if as_json:
+        write_json({**saved, "published": published})
+        return
+    workflow = saved["workflow"]
+    out().print(f"{workflow['id']}: {workflow['name']}, version {saved['version']}", markup=False)
+    if saved["problems"]:
+        out().print(problems_table(saved["problems"]))
+    for webhook in published["webhooks"] if published else ():
+        out().print(f"  {webhook}", markup=False)

@@ -1,0 +1,1 @@
+"""The demo: the main job of the server on real input, told as it happens."""

@@ -1,0 +1,148 @@
+"""`budflow doctor`: real checks of this machine and these settings."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from budflow.storage.owner import owner_key
+from tests.cli.conftest import Cli, OwnerThread, told
+from tests.servers import PostgresServer
+
+
+def findings(cli: Cli, *, exits: int = 0) -> dict[str, dict[str, Any]]:
+    """The findings by what they are about."""
+    return {one["subject"]: one for one in told(cli("doctor", "--json", exits=exits))["findings"]}
+
+
+@pytest.fixture(autouse=True)
+def free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_PORT", "0")
+
+
+def test_a_sound_machine_has_no_failing_check(cli: Cli, data_dir: Path) -> None:
+    found = findings(cli)
+
+    assert {one["level"] for one in found.values()} <= {"ok", "warn"}
+    assert "WAL works" in found["database"]["message"]
+    assert not data_dir.exists()
+
+
+def test_people_get_a_table(cli: Cli) -> None:
+    assert "data directory" in cli("doctor").stdout
+
+
+def test_the_running_server_is_named(cli: Cli, served: OwnerThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_PORT", served.url.rpartition(":")[2])
+
+    found = findings(cli)
+
+    assert served.url in found["server"]["message"]
+    assert "that server's" in found["port"]["message"]
+
+
+def test_a_port_that_is_taken_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("BUDFLOW_PORT", str(taken.getsockname()[1]))
+
+        assert findings(cli, exits=1)["port"]["level"] == "fail"
+
+
+def test_an_exposed_host_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_HOST", "0.0.0.0")
+
+    assert findings(cli, exits=1)["port"]["level"] == "fail"
+
+
+def test_a_readable_key_and_an_open_directory_are_found(cli: Cli, data_dir: Path) -> None:
+    owner_key(data_dir)
+    (data_dir / "owner.key").chmod(0o644)
+    data_dir.chmod(0o755)
+
+    found = findings(cli, exits=1)
+
+    assert found["owner key"]["level"] == "fail"
+    assert found["data directory"]["level"] == "warn"
+
+
+def test_a_data_directory_that_is_a_file_fails(cli: Cli, data_dir: Path) -> None:
+    data_dir.write_text("")
+
+    assert findings(cli, exits=1)["data directory"]["level"] == "fail"
+
+
+def test_a_misspelt_variable_is_a_warning_that_strict_counts(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_PROT", "1")
+    monkeypatch.setenv("BUDFLOW_SECRET_GITHUB", "x")
+
+    assert findings(cli)["settings"]["message"] == "Nobody reads BUDFLOW_PROT."
+    cli("doctor", "--strict", exits=1)
+
+
+def test_ray_brings_notes_about_its_ports_and_its_memory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_EXECUTOR", "ray")
+
+    found = findings(cli)
+
+    assert "firewall" in found["ray's ports"]["hint"]
+    assert "shared memory" in found
+
+
+def test_a_cluster_that_does_not_answer_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"127.0.0.1:{gone.getsockname()[1]}"
+    monkeypatch.setenv("BUDFLOW_EXECUTOR", "ray")
+    monkeypatch.setenv("BUDFLOW_RAY_ADDRESS", address)
+
+    assert findings(cli, exits=1)["ray"]["level"] == "fail"
+
+
+def test_a_cluster_with_sqlite_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        monkeypatch.setenv("BUDFLOW_EXECUTOR", "ray")
+        monkeypatch.setenv("BUDFLOW_RAY_ADDRESS", f"127.0.0.1:{head.getsockname()[1]}")
+
+        assert "SQLite" in findings(cli, exits=1)["ray"]["message"]
+
+
+def test_a_database_that_cannot_be_reached_fails_without_naming_the_password(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDFLOW_DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:1/x")
+
+    result = cli("doctor", "--json", exits=1)
+
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "postgresql://127.0.0.1:port/x"])
+def test_a_database_url_that_is_none_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("BUDFLOW_DATABASE_URL", url)
+
+    assert findings(cli, exits=1)["database"]["level"] == "fail"
+
+
+@pytest.mark.postgres
+def test_a_real_postgresql_tells_its_version(
+    cli: Cli, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDFLOW_DATABASE_URL", postgres_server.url())
+
+    assert findings(cli)["database"]["message"].startswith("PostgreSQL 1")
+
+
+def test_docker_is_looked_for_where_the_environment_says(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(path))
+        daemon.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+
+        assert "answers" in findings(cli)["docker"]["message"]
+    assert "Not here" in findings(cli)["docker"]["message"]
+
+    monkeypatch.setenv("DOCKER_HOST", "tcp://docker.example:2376")
+    assert "Elsewhere" in findings(cli)["docker"]["message"]

@@ -1,0 +1,159 @@
+"""What people see of executions: one place tells what happened where, how long it took and why it failed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from budflow.cli.commands.status import _print_executor
+from budflow.cli.draw import event_line, execution_page, execution_tree, moment, place_text, spent
+from budflow.cli.report import block, facts, progress
+
+AT = "2026-11-22T12:00:00.123456Z"
+
+
+def shown(drawn: RenderableType) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(drawn)
+    return capture.get()
+
+
+def node(key: str, **changes: Any) -> dict[str, Any]:
+    """A NodeView as JSON."""
+    plain = {
+        "key": key,
+        "type": "flow.no_op",
+        "status": "succeeded",
+        "duration_ms": 1.5,
+        "tries": 1,
+        "counts": {"main": 2, "error": 0},
+        "segment": 0,
+        "place": {"executor": "inprocess", "host": "here", "pid": 7},
+        "children": [],
+    }
+    return {**plain, **changes}
+
+
+def detail(execution_id: str, *nodes: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """An ExecutionDetailView as JSON."""
+    plain = {
+        "id": execution_id,
+        "workflow_id": "wf_1",
+        "version": 3,
+        "mode": "cli",
+        "status": "succeeded",
+        "cancelling": False,
+        "created_at": AT,
+        "duration_ms": 2.0,
+        "parent_execution_id": None,
+        "failure": None,
+    }
+    return {"execution": {**plain, **changes}, "nodes": list(nodes)}
+
+
+def test_a_node_tells_its_items_its_time_and_its_place() -> None:
+    drawn = shown(execution_tree(detail("exe_1", node("first"))))
+
+    assert "segment 0 · inprocess pid 7\n    └── first flow.no_op  succeeded  [main 2]  1.5 ms" in drawn
+
+
+def test_a_node_that_was_tried_again_says_so() -> None:
+    assert "3 tries" in shown(execution_tree(detail("exe_1", node("first", tries=3))))
+
+
+def test_a_node_that_did_not_run_has_neither_time_nor_place() -> None:
+    skipped = node("first", status="skipped", duration_ms=None, place=None, counts={})
+
+    [_, segment, line] = shown(execution_tree(detail("exe_1", skipped))).splitlines()
+
+    assert segment.endswith("segment 0 · did not run")
+    assert line.endswith("first flow.no_op  skipped")
+
+
+def test_called_executions_stand_below_their_caller_where_they_are_known() -> None:
+    caller = detail("exe_1", node("call", children=["exe_2", "exe_3"]))
+
+    drawn = shown(execution_tree(caller, {"exe_2": detail("exe_2", node("inner"))}))
+
+    assert "inner" in drawn
+    assert "called exe_3" in drawn
+
+
+def test_a_failure_comes_with_its_hint() -> None:
+    failure = {"code": "http.refused", "message": "Not allowed.", "hint": "Ask."}
+    failed = detail("exe_1", status="failed", failure=failure, parent_execution_id="exe_0")
+
+    drawn = shown(execution_page(failed))
+
+    assert "http.refused: Not allowed." in drawn
+    assert "Hint: Ask." in drawn
+    assert "exe_0" in drawn
+
+
+def test_an_execution_that_is_being_cancelled_says_so() -> None:
+    assert "cancelling" in shown(execution_page(detail("exe_1", status="running", cancelling=True)))
+
+
+def test_a_place_on_ray_names_the_actor_and_the_node() -> None:
+    place = {"executor": "ray", "host": "h", "pid": 9, "actor": "runner-0", "ray_node": "abcdef0123456789"}
+
+    assert place_text(place) == "ray pid 9, runner-0, node abcdef01"
+
+
+@pytest.mark.parametrize(("ms", "text"), [(None, ""), (0.25, "0.2 ms"), (999.0, "999.0 ms"), (61_500.0, "61.50 s")])
+def test_durations_are_for_people(ms: float | None, text: str) -> None:
+    assert spent(ms) == text
+
+
+def test_no_time_is_shown_as_nothing() -> None:
+    assert moment(None) == ""
+
+
+def test_an_event_names_its_node_and_its_failure() -> None:
+    failure = {"code": "node.failed", "message": "No."}
+
+    assert "ask" in event_line("node.finished", AT, {"node": "ask"}).plain
+    assert "node.failed: No." in event_line("execution.finished", AT, {"status": "failed", "failure": failure}).plain
+    assert event_line("execution.started", AT, None).plain.endswith("execution.started          ")
+
+
+def test_what_is_unknown_is_left_out_of_the_facts() -> None:
+    assert shown(facts({"a": 1, "b": None})).split() == ["a", "1"]
+
+
+def test_markup_in_what_others_wrote_stays_text() -> None:
+    assert "[red]boom[/red]" in shown(execution_tree(detail("exe_1", node("x", type="[red]boom[/red]"))))
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """stderr is a terminal, as far as rich can tell."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    yield
+
+
+@pytest.mark.usefixtures("terminal")
+def test_on_a_terminal_an_error_is_framed_and_long_work_shows_a_spinner(capsys: pytest.CaptureFixture[str]) -> None:
+    block("It broke.", "some.code", "Mend it.")
+    with progress("Working"):
+        pass
+
+    said = capsys.readouterr()
+    assert "╭" in said.err
+    assert "some.code" in said.err
+    assert "Working" in said.err
+    assert said.out == ""
+
+
+def test_the_status_tells_the_runners_of_ray_and_why_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_executor({"name": "ray", "address": "local", "runners": [{"actor": "runner-0", "pid": 5}]})
+    _print_executor(
+        {"name": "inprocess", "pid": 1, "ray": {"state": "failed", "message": "No memory.", "hint": "Add."}}
+    )
+
+    said = capsys.readouterr().out
+    assert "runner-0" in said
+    assert "No memory." in said

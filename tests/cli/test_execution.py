@@ -1,0 +1,129 @@
+"""`budflow execution`: the executions of a server."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.cli.conftest import EXAMPLES, Cli, OwnerThread, told, workflow, write
+
+HELLO = EXAMPLES / "hello.json"
+FAILING = workflow(
+    {"start": {"type": "trigger.manual"}, "stop": {"type": "flow.stop_and_error", "params": {"message": "No stock."}}},
+    ("start", "stop"),
+)
+
+
+@pytest.fixture
+def hello(cli: Cli, served: OwnerThread) -> str:
+    """The id of a stored workflow."""
+    workflow_id: str = told(cli("workflow", "create", HELLO, "--json"))["workflow"]["id"]
+    return workflow_id
+
+
+@pytest.fixture
+def failing(cli: Cli, served: OwnerThread, tmp_path: Path) -> str:
+    """The id of a workflow that always fails."""
+    saved = told(cli("workflow", "create", write(tmp_path / "failing.json", FAILING), "--json"))
+    workflow_id: str = saved["workflow"]["id"]
+    return workflow_id
+
+
+def start(cli: Cli, workflow_id: str, *args: str) -> str:
+    execution_id: str = told(cli("execution", "start", workflow_id, "--json", *args, exits=None))["execution"]["id"]
+    return execution_id
+
+
+def test_an_execution_is_started_waited_for_and_shown_as_a_tree(cli: Cli, hello: str) -> None:
+    result = cli("execution", "start", hello, "--input", '{"name": "Ada"}', "--wait")
+
+    assert "succeeded" in result.stdout
+    assert "greet data.set" in result.stdout
+    assert "inprocess pid" in result.stdout
+
+
+def test_without_wait_the_id_is_told_at_once(cli: Cli, hello: str) -> None:
+    assert cli("execution", "start", hello).stdout.startswith("exe_")
+
+
+def test_waiting_for_a_failure_exits_with_1(cli: Cli, failing: str) -> None:
+    result = cli("execution", "start", failing, "--wait", exits=1)
+
+    assert "No stock." in result.stdout
+
+
+def test_items_are_shown_on_demand(cli: Cli, hello: str) -> None:
+    execution_id = start(cli, hello, "--wait")
+
+    plain = cli("execution", "show", execution_id).stdout
+    whole = cli("execution", "show", execution_id, "--items", "--node", "greet").stdout
+
+    assert "Hello, world!" not in plain
+    assert "greet.main: 1 items" in whole
+    assert "Hello, world!" in whole
+
+
+def test_executions_are_listed_by_workflow_and_status(cli: Cli, hello: str, failing: str) -> None:
+    good, bad = start(cli, hello, "--wait"), start(cli, failing, "--wait")
+
+    listed = cli("execution", "list", "--status", "failed").stdout
+    only = told(cli("execution", "list", "--workflow", hello, "--limit", 1, "--json"))
+
+    assert bad in listed
+    assert good not in listed
+    assert [one["id"] for one in only["executions"]] == [good]
+    assert "--cursor" in cli("execution", "list", "--limit", 1).stdout
+
+
+def test_a_running_execution_is_cancelled(cli: Cli, served: OwnerThread, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        nodes = {"start": {"type": "trigger.manual"}, "ask": {"type": "http.request", "params": {"url": url}}}
+        file = write(tmp_path / "flow.json", workflow(nodes, ("start", "ask")))
+        execution_id = start(cli, told(cli("workflow", "create", file, "--json"))["workflow"]["id"])
+        silent.settimeout(10)
+        connection, _ = silent.accept()
+        with connection:
+            assert "is being cancelled" in cli("execution", "cancel", execution_id).stdout
+
+            assert "cancelled" in cli("execution", "watch", execution_id, exits=1).stdout
+
+
+def test_an_unknown_execution_cannot_be_cancelled(cli: Cli, served: OwnerThread) -> None:
+    assert "execution.not_found" in cli("execution", "cancel", "exe_none", exits=1).stderr
+
+
+def test_an_ended_execution_cannot_be_cancelled(cli: Cli, hello: str) -> None:
+    result = cli("execution", "cancel", start(cli, hello, "--wait"), exits=1)
+
+    assert "execution.ended" in result.stderr
+
+
+def test_watching_prints_the_events_and_then_the_tree(cli: Cli, hello: str) -> None:
+    result = cli("execution", "watch", start(cli, hello))
+
+    assert result.stdout.index("execution.admitted") < result.stdout.index("execution.finished")
+    assert "greet data.set" in result.stdout
+
+
+def test_watching_a_failure_exits_with_1(cli: Cli, failing: str) -> None:
+    detail: dict[str, Any] = told(cli("execution", "watch", start(cli, failing), "--json", exits=1))
+
+    assert detail["execution"]["status"] == "failed"
+
+
+def test_events_come_as_lines_of_json(cli: Cli, hello: str) -> None:
+    execution_id = start(cli, hello, "--wait")
+
+    lines = cli("execution", "events", execution_id, "--json").stdout.splitlines()
+
+    events = [orjson.loads(line) for line in lines]
+    assert [event["seq"] for event in events] == list(range(len(events)))
+    assert events[-1]["type"] == "execution.finished"
+    assert "execution.finished" in cli("execution", "events", execution_id).stdout
+
+
+def test_events_of_an_unknown_execution_are_an_error(cli: Cli, served: OwnerThread) -> None:
+    assert "execution.not_found" in cli("execution", "events", "exe_none", exits=1).stderr
