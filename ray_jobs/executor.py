@@ -1,0 +1,210 @@
+"""The executor `ray`: hands leased executions to runner actors and journals what they report on the owner's side."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+
+from budflow.errors import BudflowError
+from budflow.execution.ports import Link, Running, Work
+from budflow.model.event import Event
+from ray_jobs.cluster import Cluster, Joined, RayStartFailed
+from ray_jobs.pool import Pool, Runner, RunnerLost
+from ray_jobs.runner import OpenRunner, RunUnknown
+from ray_jobs.segments import INLINE_BYTES_MAX
+from ray_jobs.wire import Report, pack_events, pack_work, unpack_report
+
+BEGIN_TRIES = 3
+DOCUMENTS_MAX = 1_000
+
+
+class RunBroken(BudflowError):
+    """The engine failed in the runner actor."""
+
+    code = "ray.run_broken"
+    http_status = 500
+    hint = (
+        "This is a fault of the server, not of the workflow; the actor's log under Ray's directory has the traceback."
+    )
+
+
+class RayExecutor:
+    """Meets Executor. Everything but `open` runs on the event loop of the owner."""
+
+    name = "ray"
+
+    def __init__(self, cluster: Cluster, joined: Joined, pool: Pool) -> None:
+        self.cluster, self.joined, self.pool = cluster, joined, pool
+        self._running: dict[str, RunningOnRay] = {}
+        self._documents: OrderedDict[tuple[str, str, int], Any] = OrderedDict()
+
+    @staticmethod
+    def open(
+        cluster: Cluster, size: int, runner: str, http_allow: tuple[str, ...], open_runner: OpenRunner
+    ) -> "RayExecutor":
+        """Start the cluster and `size` runner actors on it; blocks. Raises RayStartFailed, with nothing left behind."""
+        joined = cluster.start()
+        try:
+            pool = Pool.open(size, runner, http_allow, open_runner, local=cluster.local)
+        except (RayError, GetTimeoutError) as error:
+            cluster.stop()
+            raise RayStartFailed(f"The runner actors did not start: {error}") from error
+        return RayExecutor(cluster, joined, pool)
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """Where people can look at Ray; None without a dashboard."""
+        return self.joined.dashboard
+
+    def start(self, work: Work, link: Link) -> Running:
+        """See Executor. A child runs on another actor than its parent, where there is one."""
+        running = RunningOnRay(self.pool, work, self._document(work), link)
+        self._running[work.execution.id] = running
+        running.task.add_done_callback(lambda _: self._running.pop(work.execution.id, None))
+        return running
+
+    def status(self) -> Mapping[str, Any]:
+        """See Executor."""
+        return {
+            "name": self.name,
+            "address": self.joined.address,
+            "dashboard": self.joined.dashboard,
+            "resources": dict(self.joined.resources),
+            "runners": [runner.to_json() for runner in self.pool.runners],
+        }
+
+    async def close(self) -> None:
+        """See Executor."""
+        await self.let_go()
+        await asyncio.to_thread(self._stop)
+
+    async def let_go(self) -> None:
+        """Stop whatever still runs, but not Ray: it stays unfinished in the store."""
+        tasks = [running.task for running in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.pool.close()
+
+    def _stop(self) -> None:
+        if not self.cluster.local:
+            self.pool.kill()
+        self.cluster.stop()
+
+    def _document(self, work: Work) -> Any:
+        """The workflow as JSON, or a reference to it in Ray's object store where it is large: put there once."""
+        key = (work.execution.project_id, work.execution.workflow_id, work.execution.version)
+        document = self._documents.get(key)
+        if document is None:
+            document = orjson.dumps(work.document)
+            if len(document) > INLINE_BYTES_MAX:
+                document = ray.put(document)
+            self._documents[key] = document
+            if len(self._documents) > DOCUMENTS_MAX:
+                self._documents.popitem(last=False)
+        self._documents.move_to_end(key)
+        return document
+
+
+class RunningOnRay:
+    """One execution on a runner actor. Its task polls the actor, and writes; a second one hands events in."""
+
+    def __init__(self, pool: Pool, work: Work, document: Any, link: Link) -> None:
+        self._pool, self._work, self._document, self._link = pool, work, document, link
+        self._id = work.execution.id
+        self._runner: Runner | None = None
+        self._inbound: asyncio.Queue[Event] = asyncio.Queue()
+        self.task = asyncio.get_running_loop().create_task(self._advance())
+        # Whoever waits gets what broke it; nobody need wait.
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def deliver(self, event: Event) -> None:
+        """See Running."""
+        self._inbound.put_nowait(event)
+
+    async def wait(self) -> None:
+        """See Running. Raises RunnerLost, RunBroken, and ClaimLost from the journal."""
+        await self.task
+
+    async def _advance(self) -> None:
+        delivering: asyncio.Task[None] | None = None
+        done = False
+        try:
+            runner, report = await self._begin()
+            delivering = asyncio.get_running_loop().create_task(self._deliver(runner))
+            while True:
+                durable = await self._take(report)
+                if report.done:
+                    done = True
+                    return
+                report = await self._call(runner, "resume", self._id, durable)
+        finally:
+            if delivering is not None:
+                delivering.cancel()
+            if self._runner is not None:
+                self._runner.executions.discard(self._id)
+                if not done:
+                    self._runner.actor.drop.remote(self._id)
+
+    async def _begin(self) -> tuple[Runner, Report]:
+        """Hand the work over. An actor that died meanwhile has reported nothing, so another may begin it anew."""
+        parent = self._work.execution.parent
+        work = pack_work(self._work.execution, self._work.events)
+        for left in reversed(range(BEGIN_TRIES)):
+            runner = self._runner = self._pool.pick(apart_from=parent.execution_id if parent else None)
+            runner.executions.add(self._id)
+            await self._pool.ready(runner)
+            try:
+                return runner, await self._call(runner, "begin", work, self._document)
+            except RunnerLost:
+                runner.executions.discard(self._id)
+                if not left:
+                    raise
+        raise RunnerLost
+
+    async def _take(self, report: Report) -> bool:
+        """Journal what the run did, and do what it asks for; whether everything so far is durable now."""
+        self._link.append(*report.events)
+        for call in report.calls:
+            self._link.call(call)
+        for node, number in report.cancelled_calls:
+            self._link.cancel_call(node, number)
+        if report.broken is not None:
+            raise RunBroken(report.broken)
+        if report.commit:
+            await self._link.commit()
+        elif report.flush:
+            self._link.flush()
+        return report.commit
+
+    async def _deliver(self, runner: Runner) -> None:
+        """Hand events in, in order; what came while one call was under way goes with the next."""
+        while True:
+            events = [await self._inbound.get()]
+            while not self._inbound.empty():
+                events.append(self._inbound.get_nowait())
+            try:
+                await runner.actor.deliver.options(name=self._name("deliver")).remote(self._id, pack_events(events))
+            except RayError:
+                return  # The poll beside it meets the same, and says so.
+
+    async def _call(self, runner: Runner, method: str, *args: Any) -> Report:
+        call = getattr(runner.actor, method).options(name=self._name(method))
+        try:
+            return unpack_report(await call.remote(*args))
+        except RunUnknown as error:
+            raise RunnerLost(f"{runner.name} was restarted while it advanced {self._id}.") from error
+        except RayTaskError as error:
+            raise RunBroken(str(error.cause)) from error
+        except RayActorError as error:
+            self._pool.lost(runner)
+            raise RunnerLost(f"{runner.name} (process {runner.place.pid}) died.") from error
+        except RayError as error:
+            raise RunnerLost(f"{runner.name}: {error}") from error
+
+    def _name(self, segment: str) -> str:
+        return f"{self._work.plan.name}/{self._id}/{segment}"

@@ -1,0 +1,69 @@
+"""From settings to the executor `ray`: the one module that is imported from outside, and imports no Ray by itself."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from budflow.errors import BudflowError
+from budflow.settings import Settings
+
+if TYPE_CHECKING:
+    from ray_jobs.executor import RayExecutor
+    from ray_jobs.runner import OpenRunner
+
+TOKEN_NAME = "ray-token"  # noqa: S105 - the name of the file that holds it
+
+
+class NeedsPostgresql(BudflowError):
+    """A Ray cluster beyond this machine needs PostgreSQL."""
+
+    code = "ray.needs_postgresql"
+    http_status = 500
+    hint = "Set `BUDFLOW_DATABASE_URL`, or `BUDFLOW_RAY_ADDRESS=local`: a SQLite file cannot be shared by machines."
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that cannot work. Raises NeedsPostgresql."""
+    if settings.ray_address != "local" and settings.database_url is None:
+        raise NeedsPostgresql(f"`ray_address` is {settings.ray_address}, and `database_url` is not set.")
+
+
+def open_ray(
+    settings: Settings, runner: str, open_runner: "OpenRunner", *, num_cpus: int | None = None
+) -> "RayExecutor":
+    """Start or join Ray and its runner actors; blocks for 5 to 10 s. Raises NeedsPostgresql and RayStartFailed.
+
+    `runner` is the name that the claims carry, `open_runner` is called in Ray's processes, so it must be importable
+    there. `num_cpus` is what a local Ray takes for its own; unset: the machine's.
+    """
+    check_settings(settings)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, value in _environment(settings).items():
+        os.environ.setdefault(name, value)
+    from ray_jobs.cluster import Cluster  # noqa: PLC0415 - imports ray, which takes 0.5 s
+    from ray_jobs.executor import RayExecutor  # noqa: PLC0415 - imports ray, as said above
+
+    cluster = Cluster(settings.ray_address, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus)
+    return RayExecutor.open(cluster, settings.ray_runners, runner, settings.http_allow, open_runner)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What Ray reads from the environment beyond what this package sets. What is set already stays."""
+    environment = {}
+    if "RAY_AUTH_TOKEN" not in os.environ:
+        environment["RAY_AUTH_TOKEN_PATH"] = str(_token_file(settings.data_dir))
+    if not settings.ray_dashboard:
+        # Only the dashboard shows these.
+        environment |= {"RAY_enable_metrics_collection": "0", "RAY_event_stats": "0"}
+        environment |= {"RAY_task_events_report_interval_ms": "0"}
+    return environment
+
+
+def _token_file(data_dir: Path) -> Path:
+    """The file with the secret of a local Ray, made once; whoever knows it can run anything as this user."""
+    path = data_dir.resolve() / TOKEN_NAME
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path

@@ -1,0 +1,155 @@
+"""The runner actor: a long-lived process on Ray that advances the executions handed to it with the engine itself.
+
+It owns nothing. The owner begins a run by a call and polls for what it did; every call returns a batch of events. An
+outside effect happens only after the owner has answered that its start is durable, so a run whose owner is gone, or
+who gave its work to another, does no harm.
+"""
+
+import asyncio
+import os
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import orjson
+import ray
+
+from budflow.execution.ports import Heavy, Work
+from budflow.execution.run import Run
+from budflow.execution.segment import Opened
+from budflow.graph.plan import Plan, compile_plan
+from budflow.graph.validate import check
+from budflow.log import configure, get_log
+from budflow.model.execution import Execution, Place
+from ray_jobs.outbox import Outbox
+from ray_jobs.segments import RaySegments
+from ray_jobs.wire import unpack_events, unpack_work
+
+#: A poll is answered after so long even if there is nothing to say.
+POLL_SECONDS = 10.0
+#: A run that nobody polls for so long has lost its owner.
+ABANDONED_SECONDS = 120.0
+PLANS_MAX = 1_000
+
+#: The composition of a runner: hosts that workflows may reach, the place it is, where its heavy segments run.
+OpenRunner = Callable[[tuple[str, ...], Place | None, Heavy | None], Opened]
+
+log = get_log(__name__)
+
+
+class RunUnknown(Exception):
+    """This actor does not hold the run: it was restarted, or gave the run up."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A run, what it reports by, and when to give it up."""
+
+    run: Run
+    outbox: Outbox
+    over: asyncio.Task[None]
+    abandoned: asyncio.TimerHandle | None = None
+
+
+class RunnerActor:
+    """One process of the pool. All its runs share one event loop, which these methods run on too."""
+
+    def __init__(self, name: str, runner: str, http_allow: tuple[str, ...], open_runner: OpenRunner) -> None:
+        configure("info")  # On stderr, which Ray keeps in a file for each worker.
+        self._runner = runner
+        self._place = Place("ray", socket.gethostname(), os.getpid(), name, ray.get_runtime_context().get_node_id())
+        heavy = RaySegments(partial(open_runner, http_allow, None, None))
+        opened = open_runner(http_allow, self._place, heavy)
+        self._registry, self._tools = opened.registry, opened.tools
+        self._plans: OrderedDict[tuple[str, str, int], Plan] = OrderedDict()
+        self._held: dict[str, _Held] = {}
+
+    async def place(self) -> Place:
+        """Where this is; answers as soon as the actor is ready."""
+        return self._place
+
+    async def begin(self, packed: bytes, document: bytes) -> bytes:
+        """Advance an execution from its events so far, as `pack_work` has them; a Report of what it did first.
+
+        `document` is the stored workflow as JSON. Beginning a run anew drops the one before.
+        """
+        execution, events = unpack_work(packed)
+        self._drop(execution.id)
+        work = Work(execution, {}, self._plan(execution, document), events)
+        outbox = Outbox()
+        run = Run(work, outbox, self._tools, self._runner)
+        run.start()
+        over = asyncio.get_running_loop().create_task(run.wait())
+        over.add_done_callback(lambda _: outbox.end())
+        self._held[execution.id] = _Held(run, outbox, over)
+        return await self._report(execution.id)
+
+    async def resume(self, execution_id: str, durable: bool) -> bytes:
+        """A Report of what the run did since the last one; `durable` answers a report that asked for a commit."""
+        held = self._held.get(execution_id)
+        if held is None:
+            raise RunUnknown(execution_id)
+        if durable:
+            held.outbox.durable()
+        return await self._report(execution_id)
+
+    async def deliver(self, execution_id: str, events: bytes) -> None:
+        """Hand in what came from outside; ignored where the run has ended meanwhile."""
+        held = self._held.get(execution_id)
+        if held is not None:
+            for event in unpack_events(events):
+                held.run.deliver(event)
+
+    async def drop(self, execution_id: str) -> bool:
+        """Stop a run and forget it; whether there was one."""
+        return self._drop(execution_id)
+
+    def holds(self, execution_id: str) -> bool:
+        """Whether a run of this execution is here."""
+        return execution_id in self._held
+
+    async def _report(self, execution_id: str) -> bytes:
+        held = self._held[execution_id]
+        if held.abandoned is not None:
+            held.abandoned.cancel()
+        await held.outbox.wait(POLL_SECONDS)
+        if not held.over.done():
+            loop = asyncio.get_running_loop()
+            held.abandoned = loop.call_later(ABANDONED_SECONDS, self._drop, execution_id)
+            return held.outbox.take()
+        self._held.pop(execution_id, None)
+        return held.outbox.take(done=True, broken=_broken(held.over))
+
+    def _drop(self, execution_id: str) -> bool:
+        held = self._held.pop(execution_id, None)
+        if held is None:
+            return False
+        if held.abandoned is not None:
+            held.abandoned.cancel()
+        held.over.cancel()
+        return True
+
+    def _plan(self, execution: Execution, document: bytes) -> Plan:
+        key = (execution.project_id, execution.workflow_id, execution.version)
+        plan = self._plans.get(key)
+        if plan is None:
+            workflow = check(orjson.loads(document), self._registry).require("run")
+            plan = compile_plan(workflow, self._registry, workflow_id=execution.workflow_id, version=execution.version)
+            self._plans[key] = plan
+            if len(self._plans) > PLANS_MAX:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return plan
+
+
+def _broken(over: asyncio.Task[None]) -> str | None:
+    """What ended a run where it was not its last event."""
+    if over.cancelled():
+        return "The run was stopped."
+    error = over.exception()
+    if error is None:
+        return None
+    log.error("run.broken", exc_info=error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,149 @@
+"""An execution, and those that it calls, run to the end in one process without a server or a store."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from budflow.errors import BudflowError
+from budflow.execution.active import Active
+from budflow.execution.children import CALL_DEPTH_MAX, CallTooDeep
+from budflow.execution.ports import ChildCall, Work
+from budflow.execution.run import Run
+from budflow.execution.segment import OpenTools
+from budflow.graph.plan import compile_plan
+from budflow.graph.validate import check
+from budflow.model import event as e
+from budflow.model.execution import Execution, Mode, Parent, Place
+from budflow.model.failure import Failure
+from budflow.model.identity import new_id, utc_now
+from budflow.model.item import EMPTY, ItemList, Json
+from budflow.model.principal import DEFAULT_PROJECT
+from budflow.model.workflow import WorkflowNotFound
+from ray_jobs.wire import pack_events
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended: `items` are its result, `journal` its events as `pack_events` has them."""
+
+    execution_id: str
+    status: e.EndStatus
+    items: list[Json]
+    failure: Failure | None
+    place: Place
+    journal: bytes
+
+
+class Serverless:
+    """Runs executions in this process. Nothing is stored: when the process dies, so does what it knew."""
+
+    def __init__(self, open_tools: OpenTools, callees: Mapping[str, bytes], place: Place) -> None:
+        self._opened = open_tools()
+        self._registry, self._tools = self._opened.registry, replace(self._opened.tools, place=place)
+        self._callees, self._place = callees, place
+
+    async def execute(self, document: bytes, items: ItemList, *, trigger: str | None = None) -> Outcome:
+        """Run one execution to its end and close what it used. Raises WorkflowInvalid and TriggerMissing."""
+        try:
+            link = self._begin("wf_serverless", document, items, trigger, None)
+            end = await link.ended()
+        finally:
+            await self._opened.close()
+        journal = pack_events(link.events)
+        result = link.active.result().to_json()
+        return Outcome(link.active.execution.id, end.status, result, end.failure, self._place, journal)
+
+    def _begin(
+        self, workflow_id: str, document: bytes, items: ItemList, trigger: str | None, parent: Parent | None
+    ) -> "_Link":
+        shape = orjson.loads(document)
+        workflow = check(shape, self._registry).require("run")
+        plan = compile_plan(workflow, self._registry, workflow_id=workflow_id, version=1)
+        now = utc_now()
+        mode: Mode = "api" if parent is None else "child"
+        execution = Execution(
+            new_id("exe"), DEFAULT_PROJECT, workflow_id, 1, mode, "running", now, started_at=now, parent=parent
+        )
+        admitted = e.Admitted(now, plan.trigger(trigger).key, mode, "task", items, parent)
+        link = _Link(self, Active(execution, plan))
+        link.append(admitted)
+        link.run = Run(Work(execution, shape, plan, (admitted,)), link, self._tools, "serverless")
+        link.run.start()
+        return link
+
+    def call(self, caller: "_Link", call: ChildCall) -> "_Link":
+        """Begin the execution of a callee. Raises CallTooDeep, WorkflowNotFound and what `execute` raises."""
+        above = caller.active.execution
+        depth = 1 if above.parent is None else above.parent.depth + 1
+        if depth > CALL_DEPTH_MAX:
+            raise CallTooDeep
+        document = self._callees.get(call.workflow_id)
+        if document is None:
+            raise WorkflowNotFound(f"The workflow {call.workflow_id} was not sent along.")
+        items = ItemList(call.items.items, [-1] * len(call.items))
+        return self._begin(call.workflow_id, document, items, None, Parent(above.id, call.node, call.call, depth))
+
+
+class _Link:
+    """A Link that keeps the journal in memory and runs callees beside their caller."""
+
+    run: Run
+
+    def __init__(self, serverless: Serverless, active: Active) -> None:
+        self._serverless, self.active = serverless, active
+        self.events: list[e.Event] = []
+        self._callees: dict[tuple[str, int], _Link] = {}
+        self._cancelled: set[tuple[str, int]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def ended(self) -> e.Finished:
+        """Wait for the end."""
+        await self.run.wait()
+        if self.active.finished is None:
+            raise AssertionError("a run ended without its last event")
+        return self.active.finished
+
+    def append(self, *events: e.Event) -> None:
+        """See Link."""
+        for event in events:
+            self.events.append(event)
+            self.active.observe(event)
+
+    async def commit(self) -> None:
+        """See Link. There is nothing more durable than this process."""
+
+    def flush(self) -> None:
+        """See Link."""
+
+    def call(self, call: ChildCall) -> None:
+        """See Link."""
+        task = asyncio.get_running_loop().create_task(self._call(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel_call(self, node: str, call: int) -> None:
+        """See Link."""
+        self._cancelled.add((node, call))
+        if (node, call) in self._callees:
+            self._cancel(self._callees[node, call])
+
+    def _cancel(self, callee: "_Link") -> None:
+        callee.run.deliver(e.CancelRequested(utc_now(), f"execution:{self.active.execution.id}"))
+
+    async def _call(self, call: ChildCall) -> None:
+        try:
+            callee = self._callees[call.node, call.call] = self._serverless.call(self, call)
+        except BudflowError as error:
+            refused = Failure.of(error, call.node)
+            self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, "failed", EMPTY, refused))
+            return
+        self.append(e.ChildStarted(utc_now(), call.node, call.call, callee.active.execution.id, call.workflow_id))
+        if (call.node, call.call) in self._cancelled:
+            self._cancel(callee)  # It was asked for before there was a callee to cancel.
+        end = await callee.ended()
+        items = callee.active.result() if end.status == "succeeded" else EMPTY
+        failure = None if end.failure is None else replace(end.failure, node=call.node)
+        self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, end.status, items, failure))

@@ -1,0 +1,130 @@
+"""What passes between the owner of an execution and the runner actor that advances it: bytes of the journal's codec.
+
+A message is the size of its head in 4 bytes, the head as JSON, and the parts that the head gives the sizes of. Ray
+passes bytes as they are, where objects would be pickled on one side and built again on the other.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from budflow.execution.ports import ChildCall
+from budflow.model.event import Event, StoredEvent
+from budflow.model.execution import Execution, Parent
+from budflow.model.journal import decode, decode_items, encode, encode_items
+
+_SIZE_BYTES = 4
+_TIMES = ("created_at", "started_at", "finished_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did since the last one.
+
+    `commit` asks for an answer only when everything so far is durable, `flush` that it be made so without waiting.
+    After `done` the actor holds nothing of the run any more; `broken` says what ended it where it was no event.
+    """
+
+    events: Sequence[Event]
+    calls: Sequence[ChildCall] = ()
+    cancelled_calls: Sequence[tuple[str, int]] = ()
+    commit: bool = False
+    flush: bool = False
+    done: bool = False
+    broken: str | None = None
+
+
+def pack_report(
+    events: Sequence[StoredEvent],
+    calls: Sequence[ChildCall],
+    cancelled_calls: Sequence[tuple[str, int]],
+    **flags: Any,
+) -> bytes:
+    """A Report as bytes; `flags` are its other fields. Sequence numbers are left out: only the owner gives them."""
+    items = [orjson.dumps(encode_items(call.items), option=orjson.OPT_NON_STR_KEYS) for call in calls]
+    head = {
+        "events": _heads(events),
+        "calls": [
+            (call.node, call.call, call.workflow_id, call.version, len(part))
+            for call, part in zip(calls, items, strict=True)
+        ],
+        "cancelled_calls": cancelled_calls,
+        **flags,
+    }
+    return _message(head, (*(event.payload for event in events), *items))
+
+
+def unpack_report(packed: bytes) -> Report:
+    """The reverse of `pack_report`. Raises EventUnreadable for an event this release does not know."""
+    head, parts = _opened(packed)
+    events = _events(head.pop("events"), parts)
+    calls = [
+        ChildCall(node, call, workflow_id, version, decode_items(orjson.loads(parts.take(size))))
+        for node, call, workflow_id, version, size in head.pop("calls")
+    ]
+    cancelled_calls = [(node, call) for node, call in head.pop("cancelled_calls")]
+    return Report(events, calls, cancelled_calls, **head)
+
+
+def pack_work(execution: Execution, events: Iterable[Event]) -> bytes:
+    """An execution and its events so far."""
+    stored = [encode(0, event) for event in events]
+    return _message({"execution": execution, "events": _heads(stored)}, [event.payload for event in stored])
+
+
+def unpack_work(packed: bytes) -> tuple[Execution, tuple[Event, ...]]:
+    """The reverse of `pack_work`, without the failure, which only an execution that has ended has."""
+    head, parts = _opened(packed)
+    shape = head["execution"]
+    times = {name: datetime.fromisoformat(shape[name]) if shape[name] else None for name in _TIMES}
+    parent = Parent(**shape["parent"]) if shape["parent"] else None
+    execution = Execution(**{**shape, **times, "parent": parent, "failure": None})
+    return execution, tuple(_events(head["events"], parts))
+
+
+def pack_events(events: Iterable[Event]) -> bytes:
+    """A batch of events."""
+    stored = [encode(0, event) for event in events]
+    return _message({"events": _heads(stored)}, [event.payload for event in stored])
+
+
+def unpack_events(packed: bytes) -> list[Event]:
+    """The reverse of `pack_events`. Raises EventUnreadable for an event this release does not know."""
+    head, parts = _opened(packed)
+    return _events(head["events"], parts)
+
+
+class _Parts:
+    """The parts of a message, taken one after the other."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view, self._at = view, 0
+
+    def take(self, size: int) -> bytes:
+        start, self._at = self._at, self._at + size
+        return bytes(self._view[start : self._at])
+
+
+def _message(head: Any, parts: Sequence[bytes]) -> bytes:
+    packed = orjson.dumps(head)
+    return b"".join((len(packed).to_bytes(_SIZE_BYTES, "big"), packed, *parts))
+
+
+def _opened(packed: bytes) -> tuple[Any, _Parts]:
+    view = memoryview(packed)
+    start = _SIZE_BYTES + int.from_bytes(view[:_SIZE_BYTES], "big")
+    return orjson.loads(view[_SIZE_BYTES:start]), _Parts(view[start:])
+
+
+def _heads(events: Sequence[StoredEvent]) -> list[tuple[str, int, datetime, int]]:
+    return [(event.type, event.version, event.at, len(event.payload)) for event in events]
+
+
+def _events(heads: Sequence[tuple[str, int, str, int]], parts: _Parts) -> list[Event]:
+    return [
+        decode(StoredEvent(0, kind, version, datetime.fromisoformat(at), parts.take(size)))
+        for kind, version, at, size in heads
+    ]

@@ -1,0 +1,79 @@
+"""Starting Ray from settings: what is refused, and that nothing of it stays or speaks when its owner ends."""
+
+import asyncio
+import os
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from budflow.settings import Settings
+from ray_jobs.open import TOKEN_NAME, NeedsPostgresql, check_settings
+from tests.execution.fakes import until
+from tests.ray_session import processes_naming
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from budflow.runner import open_runner
+from budflow.settings import Settings
+from ray_jobs.open import open_ray
+
+settings = Settings(data_dir=Path(sys.argv[1]), ray_runners=1, ray_dashboard=False)
+executor = open_ray(settings, "run_owner", open_runner, num_cpus=1)
+print("up", flush=True)
+sys.stdin.readline()
+asyncio.run(executor.close())
+print("down", flush=True)
+"""
+
+
+def test_a_cluster_beyond_this_machine_needs_postgresql() -> None:
+    with pytest.raises(NeedsPostgresql, match="head:6379"):
+        check_settings(Settings(executor="ray", ray_address="head:6379"))
+
+    check_settings(Settings(executor="ray", ray_address="head:6379", database_url="postgresql://localhost/x"))
+    check_settings(Settings(executor="ray"))
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    # Ray's sockets need a short path, which pytest's own directories have not.
+    path = Path(tempfile.mkdtemp(prefix="budflow-test-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("end", ["closed", "killed"])
+async def test_nothing_of_ray_outlives_its_owner_or_writes_to_its_output(directory: Path, end: str) -> None:
+    owner = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", OWNER, str(directory)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+    )
+    assert owner.stdin is not None
+    assert owner.stdout is not None
+    async with asyncio.timeout(60):
+        assert await owner.stdout.readline() == b"up\n"
+        ours = str(directory / "ray")
+        assert processes_naming(ours)
+        assert stat.S_IMODE((directory / TOKEN_NAME).stat().st_mode) == 0o600
+
+        if end == "closed":
+            owner.stdin.write(b"\n")
+            assert await owner.stdout.read() == b"down\n"
+        else:
+            owner.send_signal(signal.SIGKILL)
+        await owner.wait()
+        owner.stdin.close()
+
+    await until(lambda: not processes_naming(ours))
+    assert (directory / "ray").exists() == (end == "killed")

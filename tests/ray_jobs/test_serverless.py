@@ -1,0 +1,91 @@
+"""Executions in one process without a server."""
+
+import asyncio
+import functools
+
+import orjson
+import pytest
+
+from budflow.execution.children import CALL_DEPTH_MAX
+from budflow.graph.plan import TriggerMissing
+from budflow.model import event as e
+from budflow.model.execution import Place
+from budflow.model.item import ItemList
+from ray_jobs.serverless import Outcome, Serverless
+from ray_jobs.wire import unpack_events
+from tests.egress.loopback import serving
+from tests.execution.heavy_nodes import open_test_runner
+from tests.execution.office import Flow
+
+PLACE = Place("ray", "here", 1)
+DIVIDE = Flow({"divide": {"type": "data.set", "params": {"values": {"x": "{{ 6 / $json.a }}"}}}}, ["start > divide"])
+
+
+def calling(workflow_id: str, **more: object) -> Flow:
+    call = {"type": "flow.sub_workflow", "params": {"workflow": workflow_id}, **more}
+    return Flow({"call": call}, ["start > call"])
+
+
+async def run(flow: Flow, item: dict[str, int], **callees: Flow) -> Outcome:
+    sent = {name: orjson.dumps(callee.document(name)) for name, callee in callees.items()}
+    serverless = Serverless(functools.partial(open_test_runner, ("127.0.0.1",)), sent, PLACE)
+    return await serverless.execute(orjson.dumps(flow.document("test")), ItemList.of([item]))
+
+
+async def test_an_execution_gives_its_result_and_its_journal() -> None:
+    outcome = await run(DIVIDE, {"a": 2})
+
+    assert (outcome.status, outcome.items, outcome.place) == ("succeeded", [{"a": 2, "x": 3}], PLACE)
+    events = unpack_events(outcome.journal)
+    assert isinstance(events[0], e.Admitted)
+    assert isinstance(events[-1], e.Finished)
+
+
+async def test_a_failure_says_where() -> None:
+    outcome = await run(DIVIDE, {"a": 0})
+
+    assert outcome.failure is not None
+    assert (outcome.status, outcome.failure.node) == ("failed", "divide")
+
+
+async def test_a_callee_gives_its_result_to_its_caller() -> None:
+    outcome = await run(calling("wf_divide"), {"a": 3}, wf_divide=DIVIDE)
+
+    assert outcome.items == [{"a": 3, "x": 2}]
+    assert [event.TYPE for event in unpack_events(outcome.journal)].count("child.started") == 1
+
+
+async def test_a_callee_that_fails_fails_the_node_that_called() -> None:
+    outcome = await run(calling("wf_divide"), {"a": 0}, wf_divide=DIVIDE)
+
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.node) == ("expression.failed", "call")
+
+
+async def test_a_workflow_that_calls_itself_ends() -> None:
+    outcome = await run(calling("wf_self"), {"a": 0}, wf_self=calling("wf_self"))
+
+    assert outcome.failure is not None
+    assert outcome.failure.code == "workflow.call_too_deep"
+    assert CALL_DEPTH_MAX < 100
+
+
+async def test_a_sibling_that_fails_cancels_the_callee() -> None:
+    nodes = {**calling("wf_slow").nodes, "fail": {"type": "flow.stop_and_error", "params": {"message": "no"}}}
+    async with serving() as loopback:
+        loopback.answers["/"] = loopback.hang
+        fetch = {"type": "http.request", "params": {"url": loopback.origin + "/"}, "effect": "pure"}
+        slow = Flow({"fetch": fetch}, ["start > fetch"])
+
+        async with asyncio.timeout(10):
+            outcome = await run(Flow(nodes, ["start > call", "start > fail"]), {"a": 0}, wf_slow=slow)
+
+    assert outcome.failure is not None
+    assert outcome.failure.node == "fail"
+
+
+async def test_a_workflow_without_a_trigger_for_it_is_refused() -> None:
+    flow = Flow({"start": {"type": "trigger.webhook", "params": {"path": "x"}}}, [])
+
+    with pytest.raises(TriggerMissing):
+        await run(flow, {})

@@ -1,0 +1,50 @@
+"""What passes between owner and actor comes back as it was."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from budflow.execution.ports import ChildCall
+from budflow.model import event as e
+from budflow.model.execution import Execution, Parent, Place
+from budflow.model.item import ItemList
+from budflow.model.journal import encode
+from ray_jobs.wire import Report, pack_events, pack_report, pack_work, unpack_events, unpack_report, unpack_work
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+def test_a_batch_of_events_comes_back_in_order() -> None:
+    events = [
+        e.Started(AT, "run_1", Place("ray", "host", 1, "runner-0", "node")),
+        e.NodeFinished(AT, "a", AT, {"main": ItemList.of([{"text": "ä" * 1000}, {"n": 1}])}),
+        e.Finished(AT, "succeeded"),
+    ]
+
+    assert unpack_events(pack_events(events)) == events
+
+
+def test_no_events_are_a_batch_too() -> None:
+    assert unpack_events(pack_events([])) == []
+
+
+def test_a_report_comes_back_whole() -> None:
+    calls = [
+        ChildCall("node", 0, "wf_1", None, ItemList.of([{"a": 1}])),
+        ChildCall("node", 1, "wf_1", 2, ItemList([], [])),
+    ]
+    event = e.NodeStarted(AT, "node", 1)
+
+    packed = pack_report([encode(0, event)], calls, [("node", 0)], commit=True, flush=False, done=False, broken=None)
+
+    assert unpack_report(packed) == Report([event], calls, [("node", 0)], commit=True)
+
+
+@pytest.mark.parametrize("parent", [None, Parent("exe_0", "call", 0, 1)])
+def test_an_execution_comes_back_with_its_events(parent: Parent | None) -> None:
+    execution = Execution(
+        "exe_1", "default", "wf_1", 3, "child", "running", AT, started_at=AT, parent=parent, runner="run_1", token=2
+    )
+    events = (e.Admitted(AT, "start", "child", "test", ItemList.of([{"a": 1}]), parent),)
+
+    assert unpack_work(pack_work(execution, events)) == (execution, events)

@@ -1,0 +1,75 @@
+"""The one local Ray of a test session: its cluster and actors are started once, executors over them per test."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from budflow.settings import Settings
+from tests.execution.heavy_nodes import open_test_runner
+from tests.execution.office import RUNNER
+
+if TYPE_CHECKING:
+    from ray_jobs.executor import RayExecutor
+
+
+@dataclass
+class RaySession:
+    """A running Ray with two CPUs and two runner actors."""
+
+    directory: Path
+    opened: "RayExecutor"
+
+    @asynccontextmanager
+    async def executor(self) -> AsyncIterator["RayExecutor"]:
+        """An executor for one event loop, over the session's actors, all of them alive."""
+        from ray_jobs.executor import RayExecutor
+        from ray_jobs.pool import Pool, Runner
+
+        shared = self.opened.pool.runners
+        places = await asyncio.gather(*(runner.actor.place.remote() for runner in shared))
+        runners = [Runner(old.name, old.actor, place) for old, place in zip(shared, places, strict=True)]
+        for runner in runners:
+            runner.alive.set()
+
+        class Sharing(RayExecutor):
+            async def close(self) -> None:
+                await self.let_go()  # Ray stays, for the other tests.
+
+        executor = Sharing(self.opened.cluster, self.opened.joined, Pool(runners))
+        yield executor
+        await executor.close()
+
+
+@contextmanager
+def open_session() -> Iterator[RaySession]:
+    """Start Ray, and end it without a trace."""
+    from ray_jobs.open import open_ray
+
+    # Ray's sockets need a short path, which pytest's own directories have not.
+    with tempfile.TemporaryDirectory(prefix="budflow-test-ray-", dir="/tmp") as directory:
+        data_dir = Path(directory)
+        settings = Settings(data_dir=data_dir, ray_runners=2, ray_dashboard=False, http_allow=("127.0.0.1",))
+        session = RaySession(data_dir, open_ray(settings, RUNNER, open_test_runner, num_cpus=2))
+        try:
+            yield session
+        finally:
+            asyncio.run(session.opened.close())
+
+
+def processes_naming(text: str) -> list[str]:
+    """The command lines, of this machine's other processes, that contain a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue  # It has just ended.
+            if text in command:
+                found.append(command)
+    return found
