@@ -1,0 +1,1 @@
+"""Benchmarks: one file a case, run and reported by `make bench`."""

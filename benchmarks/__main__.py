@@ -1,0 +1,50 @@
+"""`python -m benchmarks [CASE …]`: run the cases, print their figures and write docs/performance.md when all ran."""
+
+import asyncio
+import importlib
+import os
+import pkgutil
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import cases
+from benchmarks.figure import table
+
+REPORT = Path(__file__).parents[1] / "docs" / "performance.md"
+
+
+def main() -> None:
+    """Run the named cases, or all."""
+    every = [module.name for module in pkgutil.iter_modules(cases.__path__)]
+    wanted = sys.argv[1:] or every
+    sections: list[str] = []
+    for name in wanted:
+        case = importlib.import_module(f"benchmarks.cases.{name}")
+        print(f"\n## {case.TITLE}\n", flush=True)
+        figures = asyncio.run(case.measure())
+        text = table(figures)
+        print(text, flush=True)
+        sections.append(f"## {case.TITLE}\n\n{case.__doc__.strip()}\n\n{text}\n")
+    if wanted == every:
+        REPORT.write_text(_report(sections), encoding="utf-8")
+        print(f"\nWritten to {REPORT.relative_to(Path.cwd())}.")
+
+
+def _report(sections: list[str]) -> str:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=REPORT.parent
+    ).stdout.strip()
+    head = (
+        "# Performance\n\n"
+        f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d} at {commit or 'no commit'}: {os.cpu_count()} cores, "
+        f"{platform.system()}, Python {platform.python_version()}. Client and server share the machine. Ratios are "
+        "against a peer measured in the same run; absolute figures move with the machine.\n"
+    )
+    return head + "\n" + "\n".join(sections)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The cases: each module has `TITLE` and an async `measure() -> list[Figure]`."""
