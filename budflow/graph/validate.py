@@ -5,7 +5,7 @@ parameters and its trigger, and only cannot run.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,7 +17,7 @@ from budflow.graph.parse import parse
 from budflow.graph.suggest import hint
 from budflow.graph.validate_edges import cycle_problems, edge_problems, reach_problems
 from budflow.graph.validate_params import params_problems
-from budflow.model.node import NodeSpec
+from budflow.model.node import Kind, NodeSpec
 from budflow.model.problem import Blocks, Problem, WorkflowInvalid, pointer
 from budflow.model.workflow import EXPRESSIONS_MAX, PROBLEMS_MAX, Node, Settings, Workflow
 from budflow.nodes.registry import Registry
@@ -135,6 +135,14 @@ def _unknown_type(node: Node, registry: Registry) -> Problem:
     return Problem("node.unknown_type", path, message, advice, "run")
 
 
+#: Why a field that belongs to every node says nothing to nodes of a kind.
+_WITHOUT: Mapping[Kind, str] = {
+    "control": "it only decides what happens next",
+    "batch": "it computes, and would only fail again",
+    "list": "it computes, and would only fail again",
+}
+
+
 def _node_problems(node: Node, spec: NodeSpec) -> Iterator[Problem]:
     path = f"/nodes/{node.key}"
     if node.credentials:
@@ -147,11 +155,14 @@ def _node_problems(node: Node, spec: NodeSpec) -> Iterator[Problem]:
         if amount < 0:
             where = pointer("nodes", node.key, "resources", name)
             yield Problem("node.resource_negative", where, f"`{name}` is less than nothing.", "Write 0 or more.", "run")
-    if spec.kind == "control":
-        for field, given in (("resources", node.resources), ("retry", node.retry.tries > 1)):
-            if given:
-                message = f"`{node.type}` takes no `{field}`: it only decides what happens next."
-                yield Problem("node.not_for_control", f"{path}/{field}", message, f"Remove `{field}`.", "run")
+    for field, given, kinds in (
+        ("resources", bool(node.resources), {"control"}),
+        ("timeout_seconds", node.timeout_seconds is not None, {"control"}),
+        ("retry", node.retry.tries > 1, {"control", "batch", "list"}),
+    ):
+        if given and spec.kind in kinds:
+            message = f"`{node.type}` takes no `{field}`: {_WITHOUT[spec.kind]}."
+            yield Problem("node.field_without_effect", f"{path}/{field}", message, f"Remove `{field}`.", "run")
 
 
 def _settings_problems(settings: Settings) -> Iterator[Problem]:

@@ -507,3 +507,28 @@ def test_the_problems_that_are_shown_are_bounded_and_what_is_left_out_still_forb
     assert len(check(misshapen, REGISTRY).problems) == PROBLEMS_MAX + 1
     unreal = document({"a": {"type": "flow.no_op", "params": {"x": [float("nan")] * 1000}}})
     assert len(check(unreal, REGISTRY).problems) == PROBLEMS_MAX + 1
+
+
+@pytest.mark.parametrize(
+    ("type_", "params", "field", "value"),
+    [
+        ("data.limit", {"count": 1}, "retry", {"tries": 2}),
+        ("data.set", {}, "retry", {"tries": 2}),
+        ("http.respond", {"body": 1}, "retry", {"tries": 2}),
+        ("http.respond", {"body": 1}, "resources", {"num_cpus": 1}),
+        ("flow.sub_workflow", {"workflow": "wf_1"}, "timeout_seconds", 5),
+    ],
+)
+def test_a_field_that_says_nothing_to_a_kind_of_node_is_told_and_not_passed_over(
+    type_: str, params: dict[str, Any], field: str, value: object
+) -> None:
+    document = {
+        "format": 1,
+        "name": "n",
+        "nodes": {"start": {"type": "trigger.manual"}, "a": {"type": type_, "params": params, field: value}},
+        "edges": [{"from": "start", "to": "a"}],
+    }
+
+    [problem] = check(document, REGISTRY).problems
+
+    assert (problem.code, problem.path, problem.blocks) == ("node.field_without_effect", f"/nodes/a/{field}", "run")
