@@ -1,10 +1,8 @@
-"""An execution that this owner is having advanced: what it said so far to those who wait for it."""
+"""An execution that is being advanced: what it said so far, for those who wait for it."""
 
 import asyncio
 from dataclasses import dataclass, field
 
-from budflow.execution.journal import Journal
-from budflow.execution.ports import Running
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.execution import Execution
@@ -13,7 +11,7 @@ from budflow.model.item import EMPTY, ItemList
 
 @dataclass(slots=True)
 class Active:
-    """One execution in the hands of the supervisor. `sinks` holds the outputs of nodes that lead nowhere."""
+    """One execution under way. `sinks` holds the outputs of nodes that lead nowhere."""
 
     execution: Execution
     plan: Plan
@@ -23,9 +21,6 @@ class Active:
     #: Set when there is an answer to the trigger, or the end, and it is durable; an exception when neither will come.
     answered: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     ended: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    journal: Journal | None = None
-    running: Running | None = None
-    children: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def result(self) -> ItemList:
         """What the execution is about: the items of the last node, in document order, that leads nowhere and ran."""

@@ -7,7 +7,9 @@ fires early.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from typing import assert_never
+
+from pydantic import ValidationError
 
 from budflow.execution.state import (
     Answer,
@@ -16,6 +18,7 @@ from budflow.execution.state import (
     Command,
     End,
     FailControl,
+    FaultyControl,
     SettleControl,
     SkipNode,
     StartNode,
@@ -48,11 +51,12 @@ def advance(plan: Plan, state: State, event: e.Event) -> Step:
         case e.ChildFinished():
             return _child_finished(plan, state, event)
         case e.Responded():
-            return replace(state, responded=True), []
+            return state._replace(responded=True), []
         case e.CancelRequested():
             return _stop(state, "cancelled" if event.failure is None else "failed", event.failure)
         case e.Finished():
-            return replace(state, phase="ended", outcome=event.status, failure=event.failure), []
+            # Not only what ran is over: an execution may end in the queue, and nothing of it is open any more.
+            return State("ended", responded=state.responded, outcome=event.status, failure=event.failure), []
         case e.Started() | e.ItemsRetried() | e.ResultIgnored() | e.ChildStarted():
             return state, []
 
@@ -66,7 +70,7 @@ def fold(plan: Plan, events: Iterable[e.Event]) -> State:
 
 
 def _admitted(plan: Plan, state: State, event: e.Admitted) -> Step:
-    state = replace(state, phase="running", unsettled=len(plan.nodes))
+    state = state._replace(phase="running", unsettled=len(plan.nodes))
     commands: list[Command] = []
     start = plan.index[event.trigger]
     # Every other node without edges into it (another trigger, a loose node of a draft) is dead in this execution.
@@ -78,7 +82,7 @@ def _admitted(plan: Plan, state: State, event: e.Admitted) -> Step:
 
 def _begin(state: State, node: PlanNode, commands: list[Command]) -> State:
     commands.append(StartNode(node.index))
-    return replace(state, running=state.running | {node.index})
+    return state._replace(running=state.running | {node.index})
 
 
 def _skip(plan: Plan, state: State, nodes: Sequence[int], commands: list[Command]) -> State:
@@ -87,7 +91,7 @@ def _skip(plan: Plan, state: State, nodes: Sequence[int], commands: list[Command
     while waiting:
         node = plan.nodes[waiting.pop(0)]
         commands.append(SkipNode(node.index))
-        state = replace(state, unsettled=state.unsettled - 1)
+        state = state._replace(unsettled=state.unsettled - 1)
         for port in node.targets:
             state = _settle_edges(plan, state, port, None, commands, waiting)
     return state
@@ -117,7 +121,7 @@ def _settle_edges(
             ready.append(node)
         else:
             skipped.append(target)
-    state = replace(state, tallies=tallies)
+    state = state._replace(tallies=tallies)
     for node in ready:
         state = _begin(state, node, commands)
     return state
@@ -125,9 +129,12 @@ def _settle_edges(
 
 def _started(plan: Plan, state: State, event: e.NodeStarted) -> Step:
     node = plan.nodes[plan.index[event.node]]
-    if node.weight != "control" or node.index not in state.running or event.params is None:
+    if node.weight != "control" or node.index not in state.running or event.params is None or state.phase != "running":
         return state, []
-    begin = n.Begin(node.spec.params.model_validate(event.params), event.items)
+    try:
+        begin = n.Begin(node.spec.params.model_validate(event.params), event.items)
+    except ValidationError as error:  # What they were written as is no longer what the type takes.
+        return state, [FaultyControl(node.index, error)]
     return _control(state, node, begin)
 
 
@@ -139,9 +146,12 @@ def _child_finished(plan: Plan, state: State, event: e.ChildFinished) -> Step:
 
 
 def _control(state: State, node: PlanNode, event: n.ControlEvent) -> Step:
-    inner, decided = node.spec.call(state.controls.get(node.index), event)
-    commands = [_command(node.index, command) for command in decided]
-    return replace(state, controls={**state.controls, node.index: inner}), commands
+    try:
+        inner, decided = node.spec.call(state.controls.get(node.index), event)
+        commands = [_command(node.index, command) for command in decided]
+    except Exception as error:  # noqa: BLE001 - the boundary of a node's call
+        return state, [FaultyControl(node.index, error)]
+    return state._replace(controls={**state.controls, node.index: inner}), commands
 
 
 def _command(node: int, command: n.ControlCommand) -> Command:
@@ -154,6 +164,8 @@ def _command(node: int, command: n.ControlCommand) -> Command:
             return SettleControl(node, command.outputs)
         case n.Fail():
             return FailControl(node, command.failure)
+        case _:
+            assert_never(command)
 
 
 def _finished(plan: Plan, state: State, event: e.NodeFinished) -> Step:
@@ -186,21 +198,23 @@ def _cancelled(plan: Plan, state: State, event: e.NodeCancelled) -> Step:
     node = plan.index[event.node]
     if node not in state.running:
         return state, []
-    return _end_if_stopped(_gone(state, node))
+    state = _gone(state, node)
+    # Where nothing was being stopped, what comes after this node can never settle: the execution ends as well.
+    return _end_if_stopped(state) if state.phase == "stopping" else _stop(state, "cancelled", None)
 
 
 def _gone(state: State, node: int) -> State:
     controls = state.controls
     if node in controls:
         controls = {key: value for key, value in controls.items() if key != node}
-    return replace(state, running=state.running - {node}, controls=controls, unsettled=state.unsettled - 1)
+    return state._replace(running=state.running - {node}, controls=controls, unsettled=state.unsettled - 1)
 
 
 def _stop(state: State, outcome: e.EndStatus, failure: Failure | None) -> Step:
     """Forbid new starts and cancel what runs. The first reason to stop stays the reason."""
     if state.phase == "stopping":
         return state, []
-    state = replace(state, phase="stopping", tallies={}, outcome=outcome, failure=failure)
+    state = state._replace(phase="stopping", tallies={}, outcome=outcome, failure=failure)
     if not state.running:
         return _end_if_stopped(state)
     return state, [CancelNode(node) for node in sorted(state.running)]

@@ -1,27 +1,34 @@
-"""The owner's end of a run: events become rows, in order and in few transactions, and are told to who waits."""
+"""The owner's end of a run: events become rows, in order and in few transactions."""
 
 import asyncio
 from collections.abc import Callable
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import ChildCall, ExecutionStore, JournalWrite
+from budflow.execution.ports import ExecutionStore, JournalWrite
 from budflow.model import event as e
-from budflow.model.execution import Claim, Execution, Status
+from budflow.model.execution import Claim, Execution, ExecutionEnded, Status
 from budflow.model.failure import Failure
 from budflow.model.journal import encode
 
 LINGER_SECONDS = 0.02
 
-OnEvent = Callable[[e.Event], None]
-OnCall = Callable[[ChildCall], None]
-OnCancelCall = Callable[[str, int], None]
 Child = tuple[Execution, tuple[e.StoredEvent, ...]]
+
+
+class JournalClosed(BudflowError):
+    """The server let this execution go before it ended; it stays unfinished in the store."""
+
+    code = "execution.let_go"
+    http_status = 503
+    hint = "The server is shutting down. The execution's state can be read once a server runs again."
 
 
 class Journal:
     """Buffers what a run appends; one write at a time a journal, all journals share the store's group commit.
 
-    `admission` is the execution's own row when this journal is to insert it, together with the first events.
+    `admission` is the execution's own row when this journal is to insert it, together with the first events. When a
+    write fails the journal is broken for good, since a gap must never be written over: `on_break` is told, further
+    events are dropped and every commit raises what broke it.
     """
 
     def __init__(
@@ -29,83 +36,124 @@ class Journal:
         store: ExecutionStore,
         claim: Claim,
         *,
-        next_seq: int,
-        admission: Execution | None,
-        on_event: OnEvent,
-        on_call: OnCall,
-        on_cancel_call: OnCancelCall,
+        next_seq: int = 0,
+        admission: Execution | None = None,
+        on_break: Callable[[], object] | None = None,
     ) -> None:
         self._store, self._claim, self._seq, self._admission = store, claim, next_seq, admission
-        self._on_event, self._on_call, self._on_cancel_call = on_event, on_call, on_cancel_call
+        self._on_break = on_break
+        self._stored = next_seq  # Everything before this is durable.
         self._buffer: list[e.StoredEvent] = []
         self._children: list[Child] = []
-        self._status: Status | None = None
-        self._failure: Failure | None = None
-        self._writing: asyncio.Task[None] | None = None
+        self._end: e.Finished | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
-        self._broken: Exception | None = None
+        self.broken: Exception | None = None
 
     def append(self, *events: e.Event) -> None:
-        """See Link."""
+        """See Link. Raises ExecutionEnded after the last event."""
         for event in events:
+            if self._end is not None:
+                raise ExecutionEnded(f"{event.TYPE} came after the end.")
+            if self.broken is not None:
+                return
             self._buffer.append(encode(self._seq, event))
             self._seq += 1
             if isinstance(event, e.Finished):
-                self._status, self._failure = event.status, event.failure
-            self._on_event(event)
-        if self._linger is None and self._admission is None:
+                self._end = event
+        if self._linger is None and self._admission is None and self._end is None:
             # What no one waits for is written soon all the same; an execution that is not admitted yet stays unseen.
-            self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.flush)
+            self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._lingered)
 
     def add_child(self, child: Child, event: e.ChildStarted) -> None:
         """Insert a child execution in the same transaction as the event that names it."""
-        self._children.append(child)
         self.append(event)
-
-    def call(self, call: ChildCall) -> None:
-        """See Link."""
-        self._on_call(call)
-
-    def cancel_call(self, node: str, call: int) -> None:
-        """See Link."""
-        self._on_cancel_call(node, call)
+        self._children.append(child)
 
     def flush(self) -> None:
         """See Link."""
-        if self._writing is None and self._broken is None and (self._buffer or self._children):
-            self._writing = asyncio.get_running_loop().create_task(self._write())
-            self._writing.add_done_callback(_seen)
+        if self._writing is None and self.broken is None and self._buffer:
+            task = asyncio.get_running_loop().create_task(self._write())
+            task.add_done_callback(_seen)
+            self._writing = task
 
     async def commit(self) -> None:
         """See Link."""
-        while self._buffer or self._children or self._writing is not None or self._broken is not None:
-            if self._broken is not None:
-                raise self._broken  # A gap in a journal must never be written over.
-            if self._writing is None:
-                self.flush()
-            # A caller that is cancelled leaves the write alone: others wait for it too.
-            await asyncio.shield(self._writing)  # type: ignore[arg-type] # flush has set it
+        wanted = self._seq
+        while self.broken is None and self._stored < wanted:
+            self.flush()
+            if self._writing is not None:
+                await asyncio.shield(self._writing)
+        if self.broken is not None:
+            raise self.broken
+
+    async def finish(self) -> None:
+        """Commit, without a task for it: for the one who waits for the end, and is cancelled only to let all go."""
+        while self._writing is not None:
+            await asyncio.shield(self._writing)
+        if self.broken is not None:
+            raise self.broken
+        if self._buffer:
+            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._writing = written
+            try:
+                await self._write()
+            finally:
+                written.set_result(None)
+
+    def close(self) -> None:
+        """Write nothing more; whoever still commits gets JournalClosed, unless the end is stored."""
+        if self.broken is None and (self._end is None or self._stored < self._seq):
+            self._break(JournalClosed())
+
+    def _lingered(self) -> None:
+        self._linger = None
+        self.flush()
 
     async def _write(self) -> None:
+        if self.broken is not None:  # Closed before this had its first turn.
+            self._writing = None
+            return
+        end = self._end
         write = JournalWrite(
             claim=self._claim,
             events=tuple(self._buffer),
             admission=self._admission,
-            status=self._status,
-            failure=self._failure,
+            status=_status_of(end),
+            failure=_failure_of(end),
             children=tuple(self._children),
         )
-        self._buffer, self._children, self._admission, self._status = [], [], None, None
+        self._buffer, self._children, self._admission = [], [], None
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
         try:
             await self._store.append(write)
-        except BudflowError as error:
-            self._broken = error
+            self._stored = write.events[-1].seq + 1
+        except BaseException as error:
+            self._break(error if isinstance(error, Exception) else JournalClosed())
+            if self._on_break is not None:
+                self._on_break()
             raise
         finally:
             self._writing = None
+        if self._buffer and self._linger is None:
+            self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._lingered)
+
+    def _break(self, error: Exception) -> None:
+        self.broken = error
+        self._buffer, self._children, self._admission = [], [], None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+
+def _status_of(end: e.Finished | None) -> Status | None:
+    return None if end is None else end.status
+
+
+def _failure_of(end: e.Finished | None) -> Failure | None:
+    return None if end is None else end.failure
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -19,7 +19,7 @@ class LineageAmbiguous(ExpressionFailed):
 
 
 class NodeView(Mapping[str, Any]):
-    """What `$node.KEY` reads: `json` of the item that the current one was made from, `items` of its first port."""
+    """What `$node.KEY` reads: `json` of the item that the current one was made from, `items` of all its ports."""
 
     __slots__ = ("_find", "_key", "_lists")
 

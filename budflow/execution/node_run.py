@@ -4,15 +4,14 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
-
-import structlog
 
 from budflow.errors import BudflowError
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import PlanNode
+from budflow.log import get_log
 from budflow.model.failure import Failure, NodeError
 from budflow.model.item import Item, ItemError, ItemList
 from budflow.model.node import ERROR_PORT, Batch, Call, HttpCapability, Outputs
@@ -24,7 +23,7 @@ FIRST_BATCH_ITEMS = 200
 ITEM_CONCURRENCY = 20
 RETRY_WAIT_SECONDS_MAX = 3_600.0
 
-log = structlog.get_logger(__name__)
+log = get_log(__name__)
 
 #: Called before a pause: tries so far, failed items, seconds, the first failure.
 OnRetry = Callable[[int, int, float, Failure], None]
@@ -42,8 +41,7 @@ class NodeTimedOut(NodeError):
     """The node did not finish within its `timeout_seconds`."""
 
     code = "node.timed_out"
-    hint = "Raise `timeout_seconds`, or give the node less to do at a time."
-    retriable = True
+    hint = "Raise `timeout_seconds`, which holds for all tries together, or give the node less to do at a time."
 
 
 class ResultMalformed(NodeError):
@@ -53,7 +51,7 @@ class ResultMalformed(NodeError):
     hint = "This is a fault of the node type, not of the workflow."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: one is made for every run of a node, and a frozen one takes four times as long.
 class NodeRun:
     """What one run of a node needs. `scope(ordinal)` is what its expressions see for that input item (None: for none).
 
@@ -87,15 +85,35 @@ class NodeResult:
 async def run_node(run: NodeRun) -> NodeResult:
     """Run the node's function over its items. Never raises but asyncio.CancelledError: faults are in the result."""
     result = NodeResult()
-    work = {"item": _run_items, "batch": _run_batches, "list": _run_list}[run.node.spec.kind]
+    work = _WORK[run.node.spec.kind]
+    if run.node.node.timeout_seconds is None:
+        await work(run, result)
+        return result
     try:
         async with asyncio.timeout(run.node.node.timeout_seconds):
             await work(run, result)
     except TimeoutError:
-        done = {source for _, lineage in result.ports.values() for source in lineage}
-        late = Failure.of(NodeTimedOut(), run.node.key)
-        result.failed.update({i: late for i in range(max(len(run.items), 1)) if i not in done})
+        settled = {source for _, lineage in result.ports.values() for source in lineage} | result.failed.keys()
+        late = failure_of(run.node, NodeTimedOut())
+        result.failed.update({i: late for i in range(max(len(run.items), 1)) if i not in settled})
     return result
+
+
+def failure_of(node: PlanNode, error: BaseException) -> Failure:
+    """What was raised on behalf of a node, as data: its own errors as they are, anything else as NodeCrashed."""
+    if not isinstance(error, BudflowError):
+        log.error("node.crashed", node=node.key, type=node.spec.name, exc_info=error)
+        error = NodeCrashed(f"{type(error).__name__}: {str(error)[:500]}")
+    failure = Failure.of(error, node.key)
+    if failure.message.isascii():
+        return failure
+    # Half of a surrogate pair, quoted from an item, could not be journaled.
+    return replace(failure, message=failure.message.encode("utf-8", "replace").decode())
+
+
+def all_failed(items: Sequence[Item], failure: Failure) -> NodeResult:
+    """The result of a run in which every item failed of the same cause; without items the run itself did."""
+    return NodeResult(failed=dict.fromkeys(range(max(len(items), 1)), failure))
 
 
 def settle(node: PlanNode, items: Sequence[Item], result: NodeResult) -> dict[str, ItemList] | Failure:
@@ -129,7 +147,7 @@ def effect_of(run: NodeRun) -> Effect:
         return node.spec.effect
     try:
         return node.spec.effect_of(node.params.resolve(run.scope(0 if run.items else None)))
-    except BudflowError:
+    except Exception:  # noqa: BLE001 - the boundary of a node's call
         return "once"  # The run itself will report the fault; until then the worst is assumed.
 
 
@@ -153,34 +171,44 @@ async def _run_list(run: NodeRun, result: NodeResult) -> None:
 
 def _call_batch(run: NodeRun, result: NodeResult, start: int, stop: int) -> None:
     params, scope = run.node.params, run.scope
+    fixed = params.fixed  # Without expressions there is nothing to see, and nothing to evaluate for each item.
     items = run.items[start:stop]
     batch = Batch(
         items=items,
         # Only `batch` nodes are cut into slices, and those have one port.
         ports=run.ports if len(items) == len(run.items) else dict.fromkeys(run.ports, range(stop - start)),
-        resolve=lambda index: params.resolve(scope(None if index is None else start + index)),
+        resolve=lambda index: (
+            params.resolve(scope(None if index is None else start + index)) if fixed is None else fixed
+        ),
         now=run.now,
-        random=Random(run.key(start)),  # noqa: S311 - repeatable on purpose, nothing secret comes of it
     )
     try:
         outputs = run.node.spec.call(batch)
-        failed = {**batch.failed, **outputs.failed}
         _collect(run, result, items, outputs, start)
-    except Exception as error:  # noqa: BLE001 - the boundary of a node's call
-        cause = _as_failure(run, error)
+        for index, problem in {**batch.failed, **outputs.failed}.items():
+            result.failed[start + index] = failure_of(run.node, problem)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the boundary of a node's call
+        cause = failure_of(run.node, error)
         result.failed.update({start + i: cause for i in range(max(len(items), 1))})
-        return
-    for index, problem in failed.items():
-        result.failed[start + index] = Failure.of(problem, run.node.key)
 
 
 def _collect(run: NodeRun, result: NodeResult, items: Sequence[Item], outputs: Outputs, start: int) -> None:
+    given: dict[str, list[Item]] = {}
     for port, (new, sources) in outputs.ports.items():
         if port not in run.node.output_names:
             raise ResultMalformed(f"`{run.node.spec.name}` gave items to a port `{port}` that it does not have.")
+        pairs = zip(new, sources, strict=True)
+        given[port] = [items[source] if item is None else item for item, source in pairs]
+        _check_items(run, given[port])
+    for port, checked in given.items():  # Only when all is well: what is half kept would be there twice once it fails.
         kept, lineage = result.ports.setdefault(port, ([], []))
-        kept.extend(items[source] if item is None else item for item, source in zip(new, sources, strict=True))
-        lineage.extend(source + start if source >= 0 else -1 for source in sources)
+        kept.extend(checked)
+        lineage.extend([source + start if source >= 0 else -1 for source in outputs.ports[port][1]])
+
+
+def _check_items(run: NodeRun, items: Sequence[Item]) -> None:
+    if not all(isinstance(item.json, dict) for item in items):
+        raise ResultMalformed(f"`{run.node.spec.name}` gave back something that is no item.")
 
 
 async def _run_items(run: NodeRun, result: NodeResult) -> None:
@@ -213,11 +241,18 @@ async def _try_items(run: NodeRun, todo: Sequence[int], done: dict[int, list[Ite
     waiting = iter(todo)
 
     async def work() -> None:
+        task = asyncio.current_task()
         for ordinal in waiting:  # Shared by all workers: each takes the next.
             try:
                 done[ordinal] = await _call_item(run, ordinal)
+            except asyncio.CancelledError as error:
+                if task is None or task.cancelling():
+                    raise
+                failed[ordinal] = failure_of(
+                    run.node, error
+                )  # Nobody cancelled this: it came out of the node's own call.
             except Exception as error:  # noqa: BLE001 - the boundary of a node's call
-                failed[ordinal] = _as_failure(run, error)
+                failed[ordinal] = failure_of(run.node, error)
 
     if len(todo) == 1:
         await work()
@@ -234,16 +269,8 @@ async def _call_item(run: NodeRun, ordinal: int) -> list[Item]:
     given = await run.node.spec.call(Call(item, params, run.key(ordinal), run.now, run.http))
     several = given if isinstance(given, list) else [given]
     items = [value if isinstance(value, Item) else Item(value) for value in several]
-    if not all(isinstance(value.json, dict) for value in items):
-        raise ResultMalformed(f"`{run.node.spec.name}` gave back something that is no item.")
+    _check_items(run, items)
     return items
-
-
-def _as_failure(run: NodeRun, error: Exception) -> Failure:
-    if isinstance(error, BudflowError):
-        return Failure.of(error, run.node.key)
-    log.error("node.crashed", node=run.node.key, type=run.node.spec.name, exc_info=error)
-    return Failure.of(NodeCrashed(f"{type(error).__name__}: {str(error)[:500]}"), run.node.key)
 
 
 def _pause(retry: Retry, tries: int, seed: str) -> float:
@@ -251,3 +278,6 @@ def _pause(retry: Retry, tries: int, seed: str) -> float:
     pause = retry.wait_seconds * (2 ** (tries - 1) if retry.backoff == "exponential" else 1)
     pause = min(pause, RETRY_WAIT_SECONDS_MAX)
     return pause * (0.5 + Random(seed).random() / 2) if retry.jitter else pause  # noqa: S311 - spreads load only
+
+
+_WORK = {"item": _run_items, "batch": _run_batches, "list": _run_list}

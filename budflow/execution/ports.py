@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from budflow.errors import BudflowError
 from budflow.execution.node_run import NodeResult, NodeRun
 from budflow.graph.plan import Plan
 from budflow.model.event import Event, StoredEvent
@@ -11,6 +12,14 @@ from budflow.model.execution import Claim, Execution, Place, Status
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList
 from budflow.model.workflow import VersionRecord, WorkflowRecord
+
+
+class ExecutionBroken(BudflowError):
+    """The engine failed while it advanced the execution."""
+
+    code = "execution.broken"
+    http_status = 500
+    hint = "This is a fault of the server, not of the workflow; the server's log has the traceback."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +102,17 @@ class Link(Protocol):
     """What ties a run to its journal, wherever the run is: beside the store, or in a Ray actor far from it."""
 
     def append(self, *events: Event) -> None:
-        """Add to the journal; durable at the next commit, and some milliseconds later in any case."""
+        """Add to the journal; durable at the next commit, and some milliseconds later in any case.
+
+        Raises EventUnwritable, with nothing added, when the first event holds what JSON cannot.
+        """
         ...
 
     async def commit(self) -> None:
-        """Wait until all that was appended is durable. Raises ClaimLost when this runner may not write any more."""
+        """Wait until all that was appended is durable. Raises ClaimLost when this runner may not write any more.
+
+        A caller that is cancelled leaves the write alone.
+        """
         ...
 
     def flush(self) -> None:
@@ -131,7 +146,11 @@ class Running(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Until it has ended (its last event is appended, not yet committed). Raises what broke the runner itself."""
+        """Until it has ended (its last event is appended, not yet committed). Raises what broke the runner itself.
+
+        A BudflowError leaves the execution unfinished, for another runner to go on with; ExecutionBroken, and what is
+        no BudflowError at all, would only happen again. To be called once: cancelling it gives the work up.
+        """
         ...
 
 

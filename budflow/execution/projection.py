@@ -59,8 +59,10 @@ def tell(plan: Plan, events: Iterable[e.Event]) -> Story:
         _note(plan, story, sinks, event)
     if state.phase == "ended":
         for node in story.nodes:
-            # What never came to its turn, because the execution was stopped, is told as skipped.
-            node.status = "skipped" if node.status == "pending" else node.status
+            # What never came to its turn, because the execution was stopped, is told as skipped. That may be a node
+            # that was due and is told as running: one that really ran has an event of its end.
+            if node.status in ("pending", "running"):
+                node.status, node.started_at = "skipped", None
     story.result = result_of(plan, sinks)
     return story
 

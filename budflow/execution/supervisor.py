@@ -1,37 +1,45 @@
 """The owner of a server's executions: admits, claims, hands to the executor, starts children, cancels."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections import deque
+from collections.abc import Coroutine, Mapping, Set
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
-
-import structlog
 
 from budflow.errors import BudflowError
 from budflow.execution.active import Active
-from budflow.execution.journal import Journal
+from budflow.execution.children import Children
+from budflow.execution.held import Held
+from budflow.execution.journal import Journal, JournalClosed
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import ChildCall, ExecutionStore, Executor, Work
+from budflow.execution.ports import ExecutionBroken, ExecutionStore, Executor, Running, Work
 from budflow.graph.plan import Plan
+from budflow.log import get_log
 from budflow.model import event as e
-from budflow.model.execution import TERMINAL, Claim, ClaimLost, Execution, Parent, QueueFull
-from budflow.model.failure import Failure, NodeError
-from budflow.model.identity import new_id, utc_now
-from budflow.model.item import EMPTY, ItemList
+from budflow.model.execution import Claim, ClaimLost, Execution, QueueFull
+from budflow.model.failure import Failure
+from budflow.model.identity import utc_now
 from budflow.model.journal import decode, encode
 from budflow.model.workflow import VersionRecord
 
-CALL_DEPTH_MAX = 32
 POLL_SECONDS = 1.0
 
-log = structlog.get_logger(__name__)
+log = get_log(__name__)
 
 
-class CallTooDeep(NodeError):
-    """Workflows call each other too deeply."""
+class _NotStarted:
+    """Meets Running: what the executor could not even begin."""
 
-    code = "workflow.call_too_deep"
-    hint = f"At most {CALL_DEPTH_MAX} levels are allowed; look for a workflow that calls itself."
+    def __init__(self, fault: Exception) -> None:
+        self._fault = fault
+
+    def deliver(self, event: e.Event) -> None:
+        """See Running."""
+
+    async def wait(self) -> None:
+        """See Running."""
+        raise self._fault
 
 
 class Supervisor:
@@ -49,7 +57,9 @@ class Supervisor:
     ) -> None:
         self._store, self._plans, self._executor, self.runner = store, plans, executor, runner
         self._running_max, self._queued_max = running_max, queued_max
-        self._active: dict[str, Active] = {}
+        self._held: dict[str, Held] = {}
+        self._claimed: deque[tuple[Claim, Execution]] = deque()  # Leased to this runner, and not yet taken up.
+        self._children = Children(plans, runner, self._launch_child, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._queued = True  # Whether there may be queued executions; the first look at the store tells.
@@ -64,12 +74,13 @@ class Supervisor:
         """Claim no more, let what runs end for a while, then let go; what is left stays unfinished in the store."""
         self._stopping = True
         self._wake.set()
-        waiting = [active.ended for active in self._active.values()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=drain_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + drain_seconds
+        while self._held and (left := end - loop.time()) > 0:
+            await asyncio.wait([held.ended for held in self._held.values()], timeout=left)
+        await _end(self._tasks)  # First whatever may begin more.
+        await asyncio.sleep(0)  # A task that is cancelled before its first turn could not let its run go.
+        await _end({held.task for held in self._held.values() if held.task is not None})
         await self._executor.close()
 
     def use(self, executor: Executor) -> Executor:
@@ -79,13 +90,13 @@ class Supervisor:
 
     def active(self, execution_id: str) -> Active | None:
         """The execution, while this process has it."""
-        return self._active.get(execution_id)
+        return self._held.get(execution_id)
 
     def status(self) -> Mapping[str, Any]:
         """Figures for `budflow status`."""
         return {
             "runner": self.runner,
-            "running": len(self._active),
+            "running": len(self._held),
             "running_max": self._running_max,
             "executor": dict(self._executor.status()),
         }
@@ -103,7 +114,7 @@ class Supervisor:
         """
         if self._stopping:
             raise QueueFull("The server is shutting down.")
-        if self._queued or len(self._active) >= self._running_max:
+        if self._queued or len(self._held) >= self._running_max:
             if await self._store.count_queued() >= self._queued_max:
                 raise QueueFull
             await self._store.admit(execution, [encode(0, admitted)])
@@ -111,18 +122,19 @@ class Supervisor:
             self._wake.set()
             return None
         leased = replace(execution, status="running", runner=self.runner, token=1, started_at=execution.created_at)
-        active = self._launch(leased, version, plan, (admitted,), admission=leased)
-        if durable and active.journal is not None:
-            await active.journal.commit()
-        return active
+        held = self._launch(leased, version, plan, (admitted,), admission=leased)
+        if durable:
+            await held.commit()
+        return held
 
     async def cancel(self, project_id: str, execution_id: str, by: str) -> Execution | None:
         """Cancel an execution, wherever it is. Returns its row, unchanged where it had ended; None when unknown."""
         ended = encode(0, e.Finished(utc_now(), "cancelled"))
         execution = await self._store.request_cancel(project_id, execution_id, ended)
-        active = self._active.get(execution_id)
-        if execution is not None and execution.status not in TERMINAL and active is not None:
-            self._deliver_cancel(active, by)
+        held = self._held.get(execution_id)
+        if held is not None and held.execution.project_id == project_id:
+            self._deliver_cancel(held, by)
+            return execution or held.execution  # It may not be stored yet.
         return execution
 
     # --- from the queue ------------------------------------------------------------------------------------------
@@ -131,8 +143,8 @@ class Supervisor:
         while not self._stopping:
             try:
                 await self._claim()
-            except BudflowError as error:
-                log.warning("claim.failed", code=error.code, message=error.message)
+            except Exception as error:  # noqa: BLE001 - the worker's loop: whatever it was, the next turn tries again
+                log.warning("claim.failed", error=f"{type(error).__name__}: {error}")
             try:
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
             except TimeoutError:
@@ -140,13 +152,25 @@ class Supervisor:
             self._wake.clear()
 
     async def _claim(self) -> None:
-        free = self._running_max - len(self._active)
-        if free <= 0:
-            return
-        claims = await self._store.claim(self.runner, limit=free)
-        self._queued = len(claims) == free
-        for claim, execution in claims:
-            await self._take_up(claim, execution)
+        free = self._running_max - len(self._held) - len(self._claimed)
+        if free > 0:
+            self._queued = False  # Whoever is queued from now on says so, also while the store is being asked.
+            claims: list[tuple[Claim, Execution]] | None = None
+            try:
+                claims = await self._store.claim(self.runner, limit=free)
+            finally:
+                self._queued = self._queued or claims is None or len(claims) == free
+            self._claimed.extend(claims)
+        for _ in range(len(self._claimed)):
+            # One that cannot be taken up now stays claimed, and gets its next turn behind the others.
+            claim, execution = self._claimed.popleft()
+            try:
+                await self._take_up(claim, execution)
+            except ClaimLost:
+                continue  # Somebody else has it.
+            except Exception as error:  # noqa: BLE001 - the worker's loop: the others go on
+                log.warning("claim.not_taken_up", execution=execution.id, error=f"{type(error).__name__}: {error}")
+                self._claimed.append((claim, execution))
 
     async def _take_up(self, claim: Claim, execution: Execution) -> None:
         rows = await self._store.read_events(execution.project_id, execution.id)
@@ -154,8 +178,10 @@ class Supervisor:
             events = tuple(decode(row) for row in rows)
             version, plan = await self._plans.get(execution.project_id, execution.workflow_id, execution.version)
         except BudflowError as error:
+            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise  # That may pass; try again.
             # It can never run: end it with the reason rather than leave it in the queue for ever.
-            journal = self._journal(execution, claim, len(rows), None)
+            journal = Journal(self._store, claim, next_seq=len(rows))
             journal.append(e.Finished(utc_now(), "failed", Failure.of(error)))
             await journal.commit()
             return
@@ -165,22 +191,21 @@ class Supervisor:
         """Find out what another server process was asked to cancel."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            if not self._active:
+            if not self._held:
                 continue
             try:
                 wanted = await self._store.cancelling(self.runner)
-            except BudflowError as error:
-                log.warning("cancelling.failed", code=error.code, message=error.message)
+            except Exception as error:  # noqa: BLE001 - the worker's loop: whatever it was, the next turn tries again
+                log.warning("cancelling.failed", error=f"{type(error).__name__}: {error}")
                 continue
             for execution_id in wanted:
-                active = self._active.get(execution_id)
-                if active is not None and not active.execution.cancelling:
-                    self._deliver_cancel(active, "somebody at another server")
+                held = self._held.get(execution_id)
+                if held is not None and not held.execution.cancelling:
+                    self._deliver_cancel(held, "somebody at another server")
 
-    def _deliver_cancel(self, active: Active, by: str) -> None:
-        active.execution = replace(active.execution, cancelling=True)
-        if active.running is not None:
-            active.running.deliver(e.CancelRequested(utc_now(), by))
+    def _deliver_cancel(self, held: Held, by: str) -> None:
+        held.execution = replace(held.execution, cancelling=True)
+        held.deliver(e.CancelRequested(utc_now(), by))
 
     # --- running -------------------------------------------------------------------------------------------------
 
@@ -194,142 +219,73 @@ class Supervisor:
         claim: Claim | None = None,
         admission: Execution | None = None,
         next_seq: int = 0,
-    ) -> Active:
-        active = Active(execution, plan)
-        self._active[execution.id] = active
-        claim = claim or Claim(execution.id, self.runner, execution.token)
-        active.journal = self._journal(execution, claim, next_seq, admission, active)
-        if admission is not None:
-            active.journal.append(*events)
-        active.running = self._executor.start(Work(execution, version.document, plan, events), active.journal)
-        self._spawn(self._see_through(active))
-        return active
-
-    def _journal(
-        self,
-        execution: Execution,
-        claim: Claim,
-        next_seq: int,
-        admission: Execution | None,
-        active: Active | None = None,
-    ) -> Journal:
-        def on_event(event: e.Event) -> None:
-            if active is not None:
-                active.observe(event)
-                if isinstance(event, e.Responded) and not active.answered.done():
-                    self._spawn(self._announce_answer(active))
-
-        return Journal(
+    ) -> Held:
+        held = Held(execution, plan, self._children, self._spawn)
+        held.journal = Journal(
             self._store,
-            claim,
+            claim or Claim(execution.id, self.runner, execution.token),
             next_seq=next_seq,
             admission=admission,
-            on_event=on_event,
-            on_call=lambda call: self._spawn(self._call_child(execution.id, call)),
-            on_cancel_call=lambda node, call: self._spawn(self._cancel_child(execution.id, node, call)),
+            on_break=held.stop_waiting,
         )
+        if admission is not None:
+            held.append(*events)
+        work = Work(execution, version.document, plan, events)
+        try:
+            held.running = self._executor.start(work, held)
+        except Exception as error:  # noqa: BLE001 - the worker's loop: one execution must not end the others
+            held.running = _NotStarted(error)
+        self._held[execution.id] = held
+        held.task = asyncio.get_running_loop().create_task(self._see_through(held, held.running))
+        if execution.cancelling:
+            held.deliver(e.CancelRequested(utc_now(), "before it was taken up"))
+        return held
 
-    async def _announce_answer(self, active: Active) -> None:
-        if active.journal is not None:
-            await active.journal.commit()
-        if not active.answered.done():
-            active.answered.set_result(None)
+    def _launch_child(self, execution: Execution, version: VersionRecord, plan: Plan, admitted: e.Admitted) -> Held:
+        return self._launch(execution, version, plan, (admitted,), next_seq=1)
 
-    async def _see_through(self, active: Active) -> None:
+    async def _see_through(self, held: Held, running: Running) -> None:
         """Wait for the end of one execution, make it durable, and tell everybody."""
-        broken: Exception | None = None
+        broken: BudflowError | None = JournalClosed()
         try:
-            if active.running is not None and active.journal is not None:
-                await active.running.wait()
-                await active.journal.commit()
-        except ClaimLost as error:
-            log.warning("execution.claim_lost", execution=active.execution.id)
-            broken = error
-        except Exception as error:  # The boundary of the worker's loop: one execution must not end the others.
-            log.exception("execution.broken", execution=active.execution.id)
-            broken = error
+            await running.wait()
+            await held.journal.finish()
+            broken = None
+        except asyncio.CancelledError:
+            if held.journal.broken is None:
+                raise  # The server stops, or its loop does.
+            broken = await self._end_broken(held, held.journal.broken)
+        except Exception as error:  # noqa: BLE001 - the worker's loop: one execution must not end the others
+            broken = await self._end_broken(held, error)
         finally:
-            del self._active[active.execution.id]
-        for future in (active.answered, active.ended):
-            if future.done():
-                continue
-            if broken is None:
-                future.set_result(None)
-            else:
-                future.set_exception(broken)
-                future.exception()  # Whoever waits gets it; nobody need wait.
-        if self._queued:
-            self._wake.set()
+            held.journal.close()
+            del self._held[held.execution.id]
+            held.settle(broken)
+            if self._queued:
+                self._wake.set()
 
-    # --- children ------------------------------------------------------------------------------------------------
-
-    async def _call_child(self, parent_id: str, call: ChildCall) -> None:
-        parent = self._active.get(parent_id)
-        if parent is None or parent.running is None or parent.journal is None:
-            return
+    async def _end_broken(self, held: Held, error: Exception) -> BudflowError | None:
+        """What waiters are told of an execution that broke. A fault that would only happen again ends it here."""
+        if isinstance(error, BudflowError) and not isinstance(error, ExecutionBroken):
+            log.warning("execution.let_go", execution=held.execution.id, error=str(error))
+            return error
+        log.error("execution.broken", execution=held.execution.id, exc_info=error)
+        reason = error if isinstance(error, ExecutionBroken) else ExecutionBroken(f"{type(error).__name__}: {error}")
+        if held.journal.broken is not None:
+            return reason
         try:
-            child = await self._start_child(parent, parent.journal, call)
-        except BudflowError as error:
-            failure = Failure.of(error, call.node)
-            parent.running.deliver(e.ChildFinished(utc_now(), call.node, call.call, "failed", EMPTY, failure))
-            return
-        await asyncio.wait([child.ended])
-        if child.ended.exception() is None and child.finished is not None:
-            finished = child.finished
-            items = child.result() if finished.status == "succeeded" else EMPTY
-            failure_of_child = _from_child(child, finished, call.node)
-            parent.running.deliver(
-                e.ChildFinished(utc_now(), call.node, call.call, finished.status, items, failure_of_child)
-            )
+            held.append(e.Finished(utc_now(), "failed", Failure.of(reason)))
+            await held.journal.finish()
+        except Exception as second:  # noqa: BLE001 - the worker's loop: it stays unfinished in the store
+            log.warning("execution.let_go", execution=held.execution.id, error=str(second))
+            return reason
+        return None
 
-    async def _start_child(self, parent: Active, journal: Journal, call: ChildCall) -> Active:
-        above = parent.execution
-        depth = above.parent.depth + 1 if above.parent is not None else 1
-        if depth > CALL_DEPTH_MAX:
-            raise CallTooDeep
-        if call.version is None:
-            version, plan = await self._plans.get_published(above.project_id, call.workflow_id)
-        else:
-            version, plan = await self._plans.get(above.project_id, call.workflow_id, call.version)
-        now = utc_now()
-        execution = Execution(
-            id=new_id("exe"),
-            project_id=above.project_id,
-            workflow_id=call.workflow_id,
-            version=version.version,
-            mode="child",
-            status="running",
-            created_at=now,
-            started_at=now,
-            priority=above.priority,
-            parent=Parent(above.id, call.node, call.call, depth),
-            runner=self.runner,
-            token=1,
-        )
-        items = ItemList(call.items.items, [-1] * len(call.items))
-        trigger = plan.trigger(None)
-        admitted = e.Admitted(now, trigger.key, "child", f"execution:{above.id}", items, execution.parent)
-        journal.add_child(
-            (execution, (encode(0, admitted),)),
-            e.ChildStarted(now, call.node, call.call, execution.id, call.workflow_id),
-        )
-        await journal.commit()
-        parent.children[call.node, call.call] = execution.id
-        child = self._launch(execution, version, plan, (admitted,), next_seq=1)
-        if parent.execution.cancelling:
-            self._deliver_cancel(child, f"execution:{above.id}")
-        return child
-
-    async def _cancel_child(self, parent_id: str, node: str, call: int) -> None:
-        parent = self._active.get(parent_id)
-        child_id = parent.children.get((node, call)) if parent is not None else None
-        if parent is not None and child_id is not None:
-            await self.cancel(parent.execution.project_id, child_id, f"execution:{parent_id}")
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -337,11 +293,8 @@ class Supervisor:
             log.error("supervisor.task_failed", exc_info=task.exception())
 
 
-def _from_child(child: Active, finished: e.Finished, node: str) -> Failure | None:
-    """The child's failure as the parent sees it: the same code, with the way down to where it happened."""
-    if finished.status == "succeeded":
-        return None
-    failure = finished.failure or Failure("execution.cancelled", "The called execution was cancelled.")
-    where = f" at `{failure.node}`" if failure.node else ""
-    message = f"In `{child.plan.name}` ({child.execution.id}){where}: {failure.message}"
-    return Failure(failure.code, message, failure.hint, node, failure.retriable)
+async def _end(tasks: Set[asyncio.Task[None]]) -> None:
+    ending = [*tasks]
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)

@@ -13,6 +13,7 @@ from budflow.model.execution import Execution, Place
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList, Json
+from budflow.model.journal import encode
 from budflow.nodes.registry import build
 
 REGISTRY = build()
@@ -30,7 +31,10 @@ class FakeLink:
         self.fail_commit: Exception | None = None
 
     def append(self, *events: e.Event) -> None:
-        self.events.extend(events)
+        for event in events:
+            assert not self.of(e.Finished), f"{event.TYPE} came after the end"
+            encode(len(self.events), event)  # Raises EventUnwritable, as every link must.
+            self.events.append(event)
 
     async def commit(self) -> None:
         if self.fail_commit is not None:

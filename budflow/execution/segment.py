@@ -1,0 +1,317 @@
+"""A heavy segment as bytes: packed where the execution is advanced, run in another process, and its result put back.
+
+The same bytes go to a process of this machine and to a Ray task. Expressions are evaluated over there; what they read
+of other nodes goes along, found by lineage on this side.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import Any, Protocol, cast
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from budflow.errors import BudflowError
+from budflow.execution.lineage import LineageAmbiguous
+from budflow.execution.node_run import NodeResult, NodeRun, NodeTimedOut, run_node
+from budflow.execution.run import Tools
+from budflow.expressions.evaluate import ExpressionFailed, Scope
+from budflow.graph.params import compile_params
+from budflow.graph.plan import NodeTypeMissing, PlanNode
+from budflow.model.failure import Failure
+from budflow.model.item import Item, ItemList, Json
+from budflow.model.journal import EventUnwritable, decode_items, encode_items
+from budflow.model.node import HttpCapability
+from budflow.model.workflow import Node, Retry
+from budflow.nodes.registry import Registry
+
+#: What a node gets beyond its own `timeout_seconds` before its process is ended from outside, for handing over.
+GRACE_SECONDS = 2.0
+
+_READ_ERRORS: Mapping[str, type[ExpressionFailed]] = {
+    error.code: error for error in (ExpressionFailed, LineageAmbiguous)
+}
+
+
+class Opened(Protocol):
+    """What a process opens to run nodes: the types it knows and the tools they may use."""
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def tools(self) -> Tools: ...
+
+    @property
+    def close(self) -> Callable[[], Awaitable[None]]: ...
+
+
+#: Given to other processes by reference, so a function of a module that they can import, or a partial of one.
+OpenTools = Callable[[], Opened]
+
+
+class SegmentHost:
+    """What a process that runs segments keeps between them: node types, tools, an event loop for their connections."""
+
+    def __init__(self, open_tools: OpenTools) -> None:
+        self._opened = open_tools()
+        self._loop = asyncio.Runner()
+
+    def run(self, payload: bytes) -> bytes:
+        """Run one packed segment to its end; blocks."""
+        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools.http))
+
+
+def pack(run: NodeRun) -> bytes:
+    """All that one run of a node needs, as JSON; items by columns, as the journal has them. Raises EventUnwritable."""
+    node = run.node
+    names = dict(run.scope(0 if run.items else None).names)
+    now = cast("datetime", names.pop("now", run.now))
+    names.pop("node", None)
+    shape = {
+        "key": node.key,
+        "type": node.spec.name,
+        "type_version": node.spec.version,
+        "params": node.node.params,
+        "retry": node.node.retry,
+        "timeout_seconds": node.node.timeout_seconds,
+        "inputs": node.input_names,
+        "outputs": node.output_names,
+        "items": encode_items(ItemList(run.items, range(len(run.items)))),
+        "ports": {port: (ordinals.start, ordinals.stop) for port, ordinals in run.ports.items()},
+        "names": {name: _pack_times(cast("Mapping[str, Any]", values)) for name, values in names.items()},
+        "read": {key: _pack_read(run, key) for key in node.params.node_keys},
+        "now": run.now,
+        "timezone": _zone_name(now.tzinfo),
+        "effect_scope": run.effect_scope,
+    }
+    return _json(shape, node)
+
+
+async def run_packed(payload: bytes, registry: Registry, http: HttpCapability) -> bytes:
+    """Run a packed segment in this process; its result as bytes."""
+    retries: list[tuple[int, int, float, Json]] = []
+    try:
+        run = _unpack(orjson.loads(payload), registry, http, retries)
+    except NodeTypeMissing as error:
+        return orjson.dumps({"refused": Failure.of(error).to_json()})
+    result = await run_node(run)
+    shape = {
+        "ports": {port: _pack_output(run.items, *kept) for port, kept in result.ports.items()},
+        "failed": {ordinal: failure.to_json() for ordinal, failure in result.failed.items()},
+        "tries": result.tries,
+        "retries": retries,
+    }
+    try:
+        return _json(shape, run.node)
+    except EventUnwritable as error:
+        return orjson.dumps({"refused": Failure.of(error).to_json()})
+
+
+def unpack_result(payload: bytes, run: NodeRun) -> NodeResult:
+    """The result that `run_packed` gave for `run`; its retries are told to `run.on_retry`."""
+    shape = orjson.loads(payload)
+    if "refused" in shape:
+        return _all_failed(run, Failure(**shape["refused"]))
+    for tries, failed, delay, failure in shape["retries"]:
+        run.on_retry(tries, failed, delay, Failure(**failure))
+    return NodeResult(
+        ports={port: _unpack_output(run.items, kept) for port, kept in shape["ports"].items()},
+        failed={int(ordinal): Failure(**failure) for ordinal, failure in shape["failed"].items()},
+        tries=shape["tries"],
+    )
+
+
+def all_failed(run: NodeRun, error: BudflowError) -> NodeResult:
+    """The result of a run that never came back: every item failed of the same cause."""
+    return _all_failed(run, Failure.of(error))
+
+
+def _all_failed(run: NodeRun, failure: Failure) -> NodeResult:
+    failure = replace(failure, node=run.node.key)
+    return NodeResult(failed=dict.fromkeys(range(max(len(run.items), 1)), failure))
+
+
+def late(run: NodeRun) -> NodeResult:
+    """The result of a run whose process had to be ended because its time was up."""
+    return all_failed(run, NodeTimedOut())
+
+
+def limit_seconds(run: NodeRun) -> float | None:
+    """How long to wait for a run in another process, which keeps the node's own time limit itself while it can."""
+    limit = run.node.node.timeout_seconds
+    return None if limit is None else limit + GRACE_SECONDS
+
+
+# --- the node and what it sees -------------------------------------------------------------------------------------
+
+
+def _unpack(shape: Json, registry: Registry, http: HttpCapability, retries: list[Any]) -> NodeRun:
+    spec = registry.get(shape["type"], shape["type_version"])
+    if spec is None:
+        raise NodeTypeMissing(f"{shape['type']} in version {shape['type_version']} is not installed there.")
+    items = decode_items(shape["items"]).items
+    node = Node(
+        key=shape["key"],
+        type=shape["type"],
+        type_version=shape["type_version"],
+        params=shape["params"],
+        retry=Retry(**shape["retry"]),
+        timeout_seconds=shape["timeout_seconds"],
+    )
+    plan_node = PlanNode(
+        index=0,
+        key=node.key,
+        node=node,
+        spec=spec,
+        params=compile_params(spec.params, node.params),
+        input_names=tuple(shape["inputs"]),
+        inputs=(),
+        output_names=tuple(shape["outputs"]),
+        targets=(),
+        edges_in=0,
+        weight="light",
+    )
+    now = datetime.fromisoformat(shape["now"])
+    names: dict[str, Any] = {name: _unpack_times(values) for name, values in shape["names"].items()}
+    names["now"] = now.astimezone(ZoneInfo(shape["timezone"]))
+    read = shape["read"]
+
+    def scope(ordinal: int | None) -> Scope:
+        seen = {key: _Read(shipped, ordinal) for key, shipped in read.items()}
+        return Scope({} if ordinal is None else items[ordinal].json, ordinal or 0, {**names, "node": _Nodes(seen)})
+
+    return NodeRun(
+        node=plan_node,
+        items=items,
+        ports={port: range(*bounds) for port, bounds in shape["ports"].items()},
+        scope=scope,
+        now=now,
+        effect_scope=shape["effect_scope"],
+        http=http,
+        on_retry=lambda tries, failed, delay, failure: retries.append((tries, failed, delay, failure.to_json())),
+    )
+
+
+def _pack_read(run: NodeRun, key: str) -> Json:
+    """What expressions may read of one other node: its items, and for each ordinal which of them it was made from.
+
+    The last entry of `origin` is for an evaluation without an item. A failure stands where reading is to fail.
+    """
+    try:
+        items = _view(run, key, None)["items"]
+    except ExpressionFailed as error:
+        return {"missing": Failure.of(error).to_json()}
+    places = {id(json): position for position, json in enumerate(items)}
+    origin: list[int | Json] = []
+    for ordinal in (*range(len(run.items)), None):
+        try:
+            origin.append(places[id(_view(run, key, ordinal)["json"])])
+        except ExpressionFailed as error:
+            origin.append(Failure.of(error).to_json())
+    return {"items": items, "origin": origin}
+
+
+def _view(run: NodeRun, key: str, ordinal: int | None) -> Mapping[str, Any]:
+    nodes = cast("Mapping[str, Mapping[str, Any]]", run.scope(ordinal).names["node"])
+    return nodes[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Mapping[str, Any]):
+    """`$node.KEY` over there: `json` of the item that the current one was made from, `items` of all."""
+
+    shipped: Json
+    ordinal: int | None
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "items":
+            return self.shipped["items"]
+        if name == "json":
+            origins = self.shipped["origin"]
+            found = origins[-1 if self.ordinal is None else self.ordinal]
+            if isinstance(found, int):
+                return self.shipped["items"][found]
+            raise _read_error(found)
+        raise KeyError(name)
+
+    def __iter__(self) -> Any:
+        return iter(("json", "items"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Nodes(Mapping[str, _Read]):
+    """`$node` over there."""
+
+    seen: Mapping[str, _Read]
+
+    def __getitem__(self, key: str) -> _Read:
+        read = self.seen[key]
+        if "missing" in read.shipped:
+            raise _read_error(read.shipped["missing"])
+        return read
+
+    def __iter__(self) -> Any:
+        return iter(self.seen)
+
+    def __len__(self) -> int:
+        return len(self.seen)
+
+
+def _pack_times(values: Mapping[str, Any]) -> Json:
+    """A mapping such as `$execution` with a mark at each value that is a time: as JSON that is a string like others."""
+    return {key: (isinstance(value, datetime), value) for key, value in values.items()}
+
+
+def _unpack_times(values: Json) -> Json:
+    return {key: datetime.fromisoformat(value) if is_time else value for key, (is_time, value) in values.items()}
+
+
+def _read_error(shape: Json) -> ExpressionFailed:
+    return _READ_ERRORS[shape["code"]](shape["message"], hint=shape.get("hint"))
+
+
+def _zone_name(zone: tzinfo | None) -> str:
+    return zone.key if isinstance(zone, ZoneInfo) else "UTC"
+
+
+# --- what came of it -----------------------------------------------------------------------------------------------
+
+
+def _pack_output(inputs: Sequence[Item], items: Sequence[Item], lineage: Sequence[int]) -> Json:
+    """The items of one port; null stands for the data of an input item that only passes on."""
+    shape = encode_items(ItemList(items, lineage))
+    shape["json"] = [
+        None if source >= 0 and item.json is inputs[source].json else item.json
+        for item, source in zip(items, lineage, strict=True)
+    ]
+    return shape
+
+
+def _unpack_output(inputs: Sequence[Item], shape: Json) -> tuple[list[Item], list[int]]:
+    sources = shape.get("from") or range(len(shape["json"]))
+    shape["json"] = [
+        inputs[source].json if json is None else json for json, source in zip(shape["json"], sources, strict=True)
+    ]
+    found = decode_items(shape)
+    return list(found.items), list(found.lineage)
+
+
+def _json(shape: Json, node: PlanNode) -> bytes:
+    try:
+        return orjson.dumps(shape, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise EventUnwritable(f"What `{node.spec.name}` takes or gives is not JSON: {error}.") from error
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

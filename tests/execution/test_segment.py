@@ -1,0 +1,171 @@
+"""A segment as bytes gives what the same run gives in its own process."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from budflow.execution.lineage import NodeViews
+from budflow.execution.node_run import NodeResult, NodeRun, run_node
+from budflow.execution.segment import GRACE_SECONDS, limit_seconds, pack, run_packed, unpack_result
+from budflow.expressions.evaluate import Scope
+from budflow.graph.plan import Plan
+from budflow.model.failure import Failure
+from budflow.model.item import BlobRef, Item, ItemError, ItemList
+from budflow.model.journal import EventUnwritable
+from budflow.model.node import Batch, HttpCapability, Outputs
+from budflow.nodes.registry import Registry
+from tests.execution.fakes import REGISTRY, FakeHttp, plan_of
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+ORIGIN = ItemList([Item({"n": 1}), Item({"n": 2}), Item({"n": 3})], [-1, -1, -1])
+#: Two of the origin's items, the other way round, and one made from several of them.
+GIVEN = ItemList([Item({"n": 3}), Item({"n": 1}), Item({"n": 9})], [2, 0, -1])
+
+
+class Retries(list[tuple[int, int, float, Failure]]):
+    """What a run told of its retries."""
+
+    def tell(self, tries: int, failed: int, delay: float, failure: Failure) -> None:
+        self.append((tries, failed, delay, failure))
+
+
+def run_of(node: dict[str, Any], *, http: HttpCapability | None = None, on_error: str = "continue") -> NodeRun:
+    """A run of `node`, which follows a node `between` that follows `start`; `never` did not run."""
+    nodes = {
+        "start": {"type": "trigger.manual"},
+        "between": {"type": "flow.no_op"},
+        "never": {"type": "flow.no_op"},
+        "it": {"on_error": on_error, **node},
+    }
+    _, plan = plan_of(nodes, ["start > between", "start > never", "between > it", "never > it"])
+    produced = {plan.index["start"]: [ORIGIN], plan.index["between"]: [GIVEN]}
+    it = plan.nodes[plan.index["it"]]
+    return NodeRun(
+        node=it,
+        items=GIVEN.items,
+        ports={"main": range(3)},
+        scope=_scope(plan, produced),
+        now=NOW,
+        effect_scope="exe_1",
+        http=http or FakeHttp(),
+        on_retry=Retries().tell,
+    )
+
+
+def _scope(plan: Plan, produced: dict[int, list[ItemList]]) -> Any:
+    names = {
+        "execution": {"id": "exe_1", "started_at": NOW},
+        "workflow": {"name": "test"},
+        "now": NOW.astimezone(ZoneInfo("Europe/Berlin")),
+    }
+
+    def scope(ordinal: int | None) -> Scope:
+        views = NodeViews(plan, produced, plan.nodes[plan.index["it"]], ordinal)
+        json = {} if ordinal is None else GIVEN.items[ordinal].json
+        return Scope(json, ordinal or 0, {**names, "node": views})
+
+    return scope
+
+
+async def elsewhere(run: NodeRun, registry: Registry = REGISTRY) -> NodeResult:
+    """The result of packing a run, running it and putting the result back."""
+    return unpack_result(await run_packed(pack(run), registry, run.http), run)
+
+
+def setting(**values: Any) -> dict[str, Any]:
+    return {"type": "data.set", "params": {"values": values}}
+
+
+@pytest.mark.parametrize(
+    ("node", "failing"),
+    [
+        (setting(x="{{ $json.n + 1 }}", i="{{ $item }}"), []),
+        (setting(x="{{ $node.start.json.n }}"), [2]),
+        (setting(x="{{ $node.start.items }}"), []),
+        (setting(x="{{ $node.never.json }}"), [0, 1, 2]),
+        (setting(x="{{ $execution.started_at.year() }} {{ $workflow.name }} {{ $now.hour() }} {{ $now }}"), []),
+        (setting(x="{{ 1 / ($json.n - 3) }}"), [0]),
+        ({"type": "data.sort", "params": {"by": [{"field": "n"}]}}, []),
+        ({"type": "flow.if", "params": {"condition": "{{ $json.n > 1 }}"}}, []),
+        ({"type": "data.aggregate", "params": {"operations": [{"operation": "count", "name": "n"}]}}, []),
+    ],
+)
+async def test_it_gives_what_it_gives_here(node: dict[str, Any], failing: list[int]) -> None:
+    run = run_of(node)
+
+    result = await run_node(run)
+
+    assert await elsewhere(run) == result
+    assert sorted(result.failed) == failing
+
+
+async def test_retries_are_told_here_and_failures_keep_their_kind() -> None:
+    fetch = {
+        "type": "http.request",
+        "params": {"url": "https://example.com/{{ $json.n }}"},
+        "retry": {"tries": 2, "wait_seconds": 0.001, "jitter": False},
+    }
+    retries = Retries()
+    run = replace(run_of(fetch, http=FakeHttp(lambda request: 503)), on_retry=retries.tell)
+
+    result = await elsewhere(run)
+
+    [(tries, failed, delay, failure)] = retries
+    assert (tries, failed, delay, failure.retriable) == (1, 3, 0.001, True)
+    assert result.tries == 2
+    assert {failure.code for failure in result.failed.values()} == {failure.code}
+
+
+async def test_the_idempotency_keys_are_the_same_there() -> None:
+    post = {"type": "http.request", "params": {"url": "https://example.com/", "method": "POST"}}
+    here, there = FakeHttp(), FakeHttp()
+
+    await run_node(run_of(post, http=here))
+    await elsewhere(run_of(post, http=there))
+
+    assert [request.headers for request in there.requests] == [request.headers for request in here.requests]
+
+
+async def test_files_and_errors_of_items_go_along() -> None:
+    blob, error = BlobRef("ab" * 32, 3, "text/plain", "a.txt"), ItemError("node.failed", "no")
+    items = [Item({"n": 1}, {"file": blob}), Item({"n": 2}, error=error), Item({"n": 3})]
+    run = replace(run_of({"type": "flow.no_op"}), items=items)
+
+    result = await elsewhere(run)
+
+    assert result.ports["main"][0] == items
+
+
+async def test_a_result_that_is_not_json_fails_every_item() -> None:
+    def unwritable(batch: Batch[Any]) -> Outputs:
+        outputs = Outputs()
+        outputs.emit("main", {"n": 2**80})
+        return outputs
+
+    run = run_of({"type": "flow.no_op"})
+
+    result = await elsewhere(run, Registry([replace(run.node.spec, call=unwritable)]))
+
+    assert {failure.code for failure in result.failed.values()} == {"journal.unwritable"}
+
+
+async def test_what_is_not_json_is_not_sent() -> None:
+    run = replace(run_of({"type": "flow.no_op"}), items=[Item({"n": 2**80})])
+
+    with pytest.raises(EventUnwritable):
+        pack(run)
+
+
+async def test_a_type_that_is_missing_there_fails_every_item() -> None:
+    result = await elsewhere(run_of({"type": "flow.no_op"}), Registry([]))
+
+    assert {failure.code for failure in result.failed.values()} == {"node.unknown_type"}
+    assert len(result.failed) == 3
+
+
+def test_a_time_limit_leaves_the_other_process_the_time_to_keep_it_itself() -> None:
+    assert limit_seconds(run_of({"type": "flow.no_op", "timeout_seconds": 5})) == 5 + GRACE_SECONDS
+    assert limit_seconds(run_of({"type": "flow.no_op"})) is None
