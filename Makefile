@@ -27,11 +27,11 @@ demo: $(VENV)/.installed
 serve: $(VENV)/.installed
 	@exec $(BIN)/budflow serve
 
-# Fast tests first and side by side; then those that start servers and Ray, one after the other.
+# Fast tests first; then those that start servers, with everything of Ray on one worker: one Ray at a time.
 test: check
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -m 'not process and not ray' -n $(JOBS) --cov --cov-report= --cov-fail-under=0
-	@$(BIN)/python -m pytest -m 'process or ray' --cov --cov-append --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest -m 'process or ray' -n $(JOBS) --dist loadgroup --cov --cov-append --cov-report=term-missing:skip-covered
 
 check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target $(CHECKS)
