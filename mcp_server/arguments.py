@@ -1,19 +1,24 @@
 """From a call's arguments to the model of its tool, or to an error that an agent can mend its call with."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from budflow.errors import BudflowError
 from budflow.graph.parse import read_json
+from budflow.graph.plain import plain_problems
 from budflow.graph.suggest import hint
 from budflow.model.problem import Problem
 
 PROBLEMS_MAX = 20
 SHOWN_CHARS_MAX = 60
+#: The argument that the validator reads, which says all that is wrong with it.
+DOCUMENT_ARGUMENT = "document"
 
 
 class ArgumentsInvalid(BudflowError):
@@ -33,6 +38,9 @@ def read_arguments(model: type[BaseModel], given: Mapping[str, Any]) -> BaseMode
 
     Some clients send an object or a list as a string that holds its JSON; that is taken for what it means.
     """
+    others = {name: value for name, value in given.items() if name != DOCUMENT_ARGUMENT}
+    if faults := tuple(islice(plain_problems(others), PROBLEMS_MAX)):
+        raise ArgumentsInvalid(tuple(_of_arguments(fault) for fault in faults))
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -42,6 +50,11 @@ def read_arguments(model: type[BaseModel], given: Mapping[str, Any]) -> BaseMode
     except ValidationError as error:
         details = error.errors(include_url=False)[:PROBLEMS_MAX]
         raise ArgumentsInvalid(tuple(_problem(model, detail) for detail in details)) from None
+
+
+def _of_arguments(fault: Problem) -> Problem:
+    message = f"{fault.path}: {fault.message}" if fault.path else fault.message.replace("The document", "An argument")
+    return replace(fault, code=fault.code.replace("document.", "argument."), message=message)
 
 
 def _texts(given: Mapping[str, Any], error: ValidationError) -> dict[str, str]:
@@ -68,5 +81,5 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
 
 
 def _shown(value: Any) -> str:
-    text = orjson.dumps(value, default=str).decode()
+    text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
     return f"`{text}`" if len(text) <= SHOWN_CHARS_MAX else f"`{text[:SHOWN_CHARS_MAX]}…`"

@@ -160,7 +160,7 @@ class Front:
         elif method == "notifications/initialized":
             self._initialized = line
         elif method == "notifications/cancelled":
-            cancelled = (message.get("params") or {}).get("requestId")
+            cancelled = _params(message).get("requestId")
             if isinstance(cancelled, str | int):
                 self._open.pop(cancelled, None)
         if method is not None and isinstance(request_id, str | int):
@@ -284,7 +284,13 @@ def _parsed(line: bytes) -> dict[str, Any]:
 def _repeatable(message: dict[str, Any]) -> bool:
     if message["method"] != "tools/call":
         return True
-    return str((message.get("params") or {}).get("name", "")).startswith(READING)
+    return str(_params(message).get("name", "")).startswith(READING)
+
+
+def _params(message: dict[str, Any]) -> dict[str, Any]:
+    """Empty where they are no object; the backend says so."""
+    params = message.get("params")
+    return params if isinstance(params, dict) else {}
 
 
 def _error(request_id: str | int, error: BudflowError) -> bytes:

@@ -60,7 +60,8 @@ class Conversation:
             self._open.add(message.id)
             self._settled.clear()
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            self._close_request((message.params or {}).get("requestId"))  # The server answers it no more.
+            cancelled = (message.params or {}).get("requestId")
+            self._close_request(cancelled if isinstance(cancelled, str | int) else None)  # It is answered no more.
         await self._requests.send(SessionMessage(message))
 
     async def drain(self, seconds: float) -> None:
@@ -96,6 +97,6 @@ class Conversation:
         else:
             error = ErrorData(code=INVALID_REQUEST, message="This is no JSON-RPC 2.0 message.")
             named = shape.get("id") if isinstance(shape, dict) else None
-            request_id = named if isinstance(named, str | int) else None
+            request_id = named if isinstance(named, str | int) and not isinstance(named, bool) else None
         refusal = JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
         await self._write(refusal.model_dump_json(by_alias=True, exclude_unset=True))

@@ -117,5 +117,6 @@ def _refused(error: BudflowError) -> CallToolResult:
 
 def _unknown(name: str, tools: Mapping[str, Tool]) -> MCPError:
     match = closest(name, tools)
-    hint = f"Did you mean {match}?" if match else f"There are: {', '.join(tools)}."
+    every = f"There are: {', '.join(tools)}."
+    hint = f"Did you mean {match}? {every}" if match else every
     return MCPError(INVALID_PARAMS, f"Unknown tool: {name}. {hint}", {"code": "mcp.tool_unknown", "hint": hint})

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.routing import Match
 
 from budflow.errors import BudflowError
 from budflow.log import get_log
@@ -56,18 +57,23 @@ def install_problem_handlers(api: FastAPI) -> None:
     """Answer with problem documents wherever FastAPI or Starlette would answer in a form of their own."""
 
     async def on_error(request: HttpRequest, error: Exception) -> Response:
-        known = error if isinstance(error, BudflowError) else _framework_error(error)
+        known = error if isinstance(error, BudflowError) else _framework_error(error, request)
         return problem_response(known, request.url.path)
 
     api.add_exception_handler(BudflowError, on_error)
     api.add_exception_handler(HTTPException, on_error)
 
 
-def _framework_error(error: Exception) -> BudflowError:
+def _framework_error(error: Exception, request: HttpRequest) -> BudflowError:
     status = error.status_code if isinstance(error, HTTPException) else 400
     if status == RouteUnknown.http_status:
         return RouteUnknown()
-    if status == MethodNotAllowed.http_status and isinstance(error, HTTPException):
-        allowed = (error.headers or {}).get("Allow", "")
-        return MethodNotAllowed(allowed=[method.strip() for method in allowed.split(",")])
+    if status == MethodNotAllowed.http_status:
+        return MethodNotAllowed(allowed=_allowed(request))
     return RequestRefused()
+
+
+def _allowed(request: HttpRequest) -> list[str]:
+    """Every method that the path answers; Starlette's own error names those of the first route that fits."""
+    fitting = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in fitting for method in getattr(route, "methods", None) or ()})

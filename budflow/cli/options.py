@@ -1,6 +1,7 @@
 """What every command takes: where the server or its data is, and how the answer is written."""
 
 import os
+import re
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from budflow.errors import BudflowError
 from budflow.settings import Settings
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class SettingsInvalid(BudflowError):
@@ -74,6 +76,13 @@ def note_json(ctx: typer.Context, wanted: bool) -> bool:
 AsJson = Annotated[
     bool, typer.Option("--json", callback=note_json, help="Write one JSON document, for programs, instead of text.")
 ]
+
+
+def one_id(text: str) -> str:
+    """An id as it may stand in a path. Raises typer.BadParameter for what would lead elsewhere, such as `..`."""
+    if not _ID.fullmatch(text):
+        raise typer.BadParameter(f"`{text}` is no id; copy it from the list.")
+    return text
 
 
 def read_file(name: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from budflow.app import Runtime
+from budflow.server.bounded_http import BoundedHttp
 from budflow.server.hand_over import ASGIApp
 
 #: When nothing runs any more, this long for the last bytes; who then still listens to a stream is cut off.
@@ -39,7 +40,7 @@ async def listening(app: ASGIApp, sockets: Sequence[socket.socket], runtime: Run
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedHttp,
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,

@@ -7,13 +7,16 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field
 
+from budflow.errors import BudflowError
 from budflow.execution.projection import NodeStory, Story, tell
+from budflow.graph.suggest import hint
 from budflow.model.execution import Execution, ExecutionNotFound, Place
 from budflow.model.item import Item, ItemList
 from budflow.model.journal import decode
 from budflow.model.principal import Principal
+from budflow.model.workflow import VersionNotFound
 from budflow.services.use_case import RequestModel, Services, View, use_case
-from budflow.services.views import ExecutionView, FailureView
+from budflow.services.views import ExecutionView, FailureView, milliseconds
 
 Detail = Literal["status", "nodes", "items"]
 EVENTS_MAX = 100_000
@@ -28,6 +31,14 @@ class GetExecution(RequestModel):
     offset: int = Field(0, ge=0, description="With `items`: the first item of each port.")
     limit: int = Field(20, ge=1, le=1000, description="With `items`, and for the result: how many items a port.")
     bytes_max: int = Field(8192, ge=256, le=16 * 1024 * 1024, description="Items are left out beyond this size.")
+
+
+class NodeNotInExecution(BudflowError):
+    """The workflow of this execution has no such node."""
+
+    code = "execution.node_not_found"
+    http_status = 404
+    hint = "Read the execution without `node` to see the keys of its nodes."
 
 
 class PlaceView(View):
@@ -89,7 +100,14 @@ async def get_execution(services: Services, principal: Principal, request: GetEx
     view = ExecutionView.of(execution)
     if request.detail == "status":
         return ExecutionDetailView(execution=view)
-    story, segment_of = await _story(services, execution)
+    try:
+        story, segment_of = await _story(services, execution)
+    except VersionNotFound:
+        # Deleted with its workflow, and with it what the events are about; the row still tells how it ended.
+        return ExecutionDetailView(execution=view)
+    keys = [node.key for node in story.nodes]
+    if request.node is not None and request.node not in keys:
+        raise NodeNotInExecution(f"No node is called `{request.node}`.", hint=hint(request.node, keys, "node"))
     nodes = [
         _node_view(node, segment, story.place, request)
         for node, segment in zip(story.nodes, segment_of, strict=True)
@@ -122,7 +140,7 @@ def _node_view(node: NodeStory, segment: int, place: Place | None, request: GetE
         status=node.status,
         started_at=began,
         finished_at=ended,
-        duration_ms=(ended - began).total_seconds() * 1000 if began and ended else None,
+        duration_ms=milliseconds(began, ended) if began and ended else None,
         tries=node.tries,
         counts={port: len(items) for port, items in node.outputs.items()},
         segment=segment,

@@ -20,6 +20,14 @@ class NodeTypeNotFound(BudflowError):
     hint = "Search the types with `search_nodes`."
 
 
+class NodeVersionNotFound(BudflowError):
+    """The node type has no such version."""
+
+    code = "node.version_not_found"
+    http_status = 404
+    hint = "Leave the version out for the newest."
+
+
 class GetNode(RequestModel):
     """Which node type."""
 
@@ -56,6 +64,11 @@ class NodeTypeView(View):
 async def get_node(services: Services, principal: Principal, request: GetNode) -> NodeTypeView:
     """Read a node type: its parameters as JSON Schema, its ports, and examples that work."""
     spec = services.registry.get(request.type, request.version)
+    newest = services.registry.get(request.type)
+    if spec is None and newest is not None:
+        raise NodeVersionNotFound(
+            f"`{request.type}` has no version {request.version}.", hint=f"Its newest version is {newest.version}."
+        )
     if spec is None:
         names = [known.name for known in services.registry.types()]
         raise NodeTypeNotFound(f"There is no node type `{request.type}`.", hint=hint(request.type, names, "node type"))

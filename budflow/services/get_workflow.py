@@ -4,7 +4,7 @@ from pydantic import Field
 
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, WorkflowNotFound
-from budflow.services.use_case import RequestModel, Services, use_case
+from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 from budflow.services.views import VersionView
 
 
@@ -12,7 +12,7 @@ class GetWorkflow(RequestModel):
     """Which workflow, which version."""
 
     workflow_id: str
-    version: int | None = Field(None, ge=1, description="The latest version when left out.")
+    version: int | None = Field(None, ge=1, le=NUMBER_MAX, description="The latest version when left out.")
 
 
 @use_case("workflow:read")

@@ -12,7 +12,7 @@ class ListExecutions(RequestModel):
     """Which executions."""
 
     limit: int = Field(50, ge=1, le=200, description="How many at most.")
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(None, pattern=r"^exe_[0-9a-f]{32}$", description="`next_cursor` of the page before.")
     workflow_id: str | None = Field(None, description="Only those of this workflow.")
     status: Status | None = Field(None, description="Only those with this status.")
 

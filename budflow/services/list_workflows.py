@@ -11,7 +11,7 @@ class ListWorkflows(RequestModel):
     """Which workflows."""
 
     limit: int = Field(50, ge=1, le=200, description="How many at most.")
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(None, pattern=r"^wf_[0-9a-f]{32}$", description="`next_cursor` of the page before.")
     name: str | None = Field(None, description="Only those whose name contains this, in any case.")
 
 

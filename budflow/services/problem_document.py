@@ -61,10 +61,12 @@ def problem_type(code: str) -> str:
 
 
 def problem_headers(error: BudflowError) -> dict[str, str]:
-    """The header fields that belong to an error's status (RFC 9110: 401, 405 and 503 need one)."""
+    """The header fields that belong to an error's status (RFC 9110: 401, 405, 408 and 503 need one)."""
     match error.http_status:
         case 401:
             return {"WWW-Authenticate": 'Bearer realm="budflow"'}
+        case 408:
+            return {"Connection": "close"}
         case 405:
             return {"Allow": ", ".join(error.details.get("allowed", ()))}
         case 503:

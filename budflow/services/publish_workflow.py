@@ -9,7 +9,7 @@ from budflow.graph.validate import check
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, WebhookRoute, WorkflowNotFound
 from budflow.nodes.trigger.webhook import WebhookParams
-from budflow.services.use_case import RequestModel, Services, View, use_case
+from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, View, use_case
 from budflow.services.views import WorkflowView
 
 
@@ -17,7 +17,7 @@ class PublishWorkflow(RequestModel):
     """Which version of which workflow."""
 
     workflow_id: str
-    version: int | None = Field(None, ge=1, description="The latest version when left out.")
+    version: int | None = Field(None, ge=1, le=NUMBER_MAX, description="The latest version when left out.")
 
 
 class PublishedView(View):

@@ -26,6 +26,7 @@ class NodesView(View):
     """What was found, best first."""
 
     nodes: list[NodeSummaryView]
+    hint: str | None = Field(None, description="What to do where nothing was found.")
 
 
 @use_case("node:read")
@@ -34,8 +35,9 @@ async def search_nodes(services: Services, principal: Principal, request: Search
     registry = services.registry
     found = registry.search(request.query, limit=request.limit) if request.query.strip() else registry.types()
     return NodesView(
+        hint=None if found else f"Nothing fits; an empty query lists all {len(registry.types())} types.",
         nodes=[
             NodeSummaryView(type=spec.name, summary=spec.summary, kind=spec.kind, trigger=spec.trigger)
             for spec in found[: request.limit]
-        ]
+        ],
     )

@@ -9,7 +9,7 @@ from budflow.model.principal import Principal
 from budflow.model.workflow import WorkflowNotFound
 from budflow.services.get_execution import ExecutionDetailView, GetExecution, get_execution
 from budflow.services.trigger_workflow import TriggerEvent, trigger_workflow
-from budflow.services.use_case import RequestModel, Services, use_case
+from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 from budflow.services.wait_execution import wait_for_end
 
 WAIT_SECONDS_MAX = 300.0
@@ -24,7 +24,10 @@ class StartExecution(RequestModel):
 
     workflow_id: str
     version: int | None = Field(
-        None, ge=1, description="The published version when left out, or the latest when none is published."
+        None,
+        ge=1,
+        le=NUMBER_MAX,
+        description="The published one when left out; the latest where none is.",
     )
     items: list[dict[str, Any]] = Field(
         default_factory=_one_empty_item, max_length=10_000, description="What the trigger brings in, an object an item."

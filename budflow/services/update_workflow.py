@@ -9,7 +9,7 @@ from budflow.graph.validate import check
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionRecord
-from budflow.services.use_case import RequestModel, Services, use_case
+from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 from budflow.services.views import SavedView
 
 
@@ -18,7 +18,7 @@ class UpdateWorkflow(RequestModel):
 
     workflow_id: str
     document: dict[str, Any] = Field(description="The whole workflow document, changed.")
-    expected_version: int = Field(ge=1, description="The latest version, which the change started from.")
+    expected_version: int = Field(ge=1, lt=NUMBER_MAX, description="The latest version, which the change started from.")
 
 
 @use_case("workflow:write")

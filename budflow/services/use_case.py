@@ -13,6 +13,9 @@ from budflow.nodes.registry import Registry
 from budflow.services.ports import Store, TriggerTable
 from budflow.settings import Settings
 
+#: Versions, sequence numbers and offsets that any database can hold; whatever is counted stays far below.
+NUMBER_MAX = 2**31 - 1
+
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 

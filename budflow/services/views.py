@@ -13,6 +13,11 @@ from budflow.model.workflow import VersionRecord, WorkflowRecord
 from budflow.services.use_case import View
 
 
+def milliseconds(began: datetime, ended: datetime) -> float:
+    """The time between, in whole microseconds: a float's noise is nothing to show."""
+    return round((ended - began).total_seconds() * 1000, 3)
+
+
 class ProblemView(View):
     """One problem of a document."""
 
@@ -130,7 +135,7 @@ class ExecutionView(View):
     def of(execution: Execution) -> "ExecutionView":
         """From the stored row."""
         started, finished = execution.started_at, execution.finished_at
-        spent = (finished - started).total_seconds() * 1000 if started and finished else None
+        spent = milliseconds(started, finished) if started and finished else None
         return ExecutionView(
             id=execution.id,
             workflow_id=execution.workflow_id,

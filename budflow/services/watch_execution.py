@@ -12,7 +12,7 @@ from pydantic import Field
 from budflow.model.event import Finished
 from budflow.model.execution import TERMINAL, ExecutionNotFound
 from budflow.model.principal import Principal
-from budflow.services.use_case import RequestModel, Services, use_case
+from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 
 POLL_SECONDS = 0.1
 PAGE_EVENTS = 500
@@ -22,7 +22,7 @@ class WatchExecution(RequestModel):
     """Which execution, from where."""
 
     execution_id: str
-    after: int = Field(-1, ge=-1, description="Only events with a greater `seq`.")
+    after: int = Field(-1, ge=-1, le=NUMBER_MAX, description="Only events with a greater `seq`.")
 
 
 @dataclass(frozen=True, slots=True)

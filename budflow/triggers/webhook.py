@@ -15,8 +15,22 @@ from budflow.model.item import Json
 
 JSON_DEPTH_MAX = 100
 FIELDS_MAX = 1_000
+PART_HEAD_BYTES_MAX = 16 * 1024
+#: Of one header field; `email` reads them in time that grows with their number times their length.
+PARAMETERS_MAX = 20
 #: What lets somebody in elsewhere never enters a journal.
 CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+
+#: What a text may be encoded in: labels of the Encoding Standard (WHATWG), with `-` for `_`. Python knows more, of
+#: which some take quadratic time (punycode, idna), and it remembers every name that it was ever asked for.
+CHARSETS = frozenset(
+    {
+        *("utf-8", "utf8", "ascii", "us-ascii", "latin1", "latin-1", "utf-16", "utf-16le", "utf-16be"),
+        *(f"iso-8859-{part}" for part in (*range(1, 12), *range(13, 17))),
+        *(f"windows-125{page}" for page in range(9)),
+        *("koi8-r", "koi8-u", "gbk", "gb2312", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift-jis", "euc-kr"),
+    }
+)
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -70,7 +84,7 @@ def parse_body(content_type: str | None, body: bytes) -> Any:
     if kind == "application/x-www-form-urlencoded":
         return _form(body)
     header = Message()
-    header["content-type"] = content_type or "text/plain"
+    header["content-type"] = _with_few_parameters(content_type or "text/plain")
     if kind == "multipart/form-data":
         return _multipart(header.get_boundary(), body)
     return _text(body, header.get_content_charset("utf-8"))
@@ -137,7 +151,10 @@ def _multipart(boundary: str | None, body: bytes) -> Json:
 
 def _part(part: bytes) -> tuple[str, Any]:
     head, separator, content = part.partition(b"\r\n\r\n")
-    headers = HeaderParser().parsestr(head.decode("utf-8", "replace").lstrip() + "\r\n\r\n")
+    if len(head) > PART_HEAD_BYTES_MAX:
+        raise BodyMalformed(f"The headers of a part have more than {PART_HEAD_BYTES_MAX} bytes.")
+    written = _with_few_parameters(head.decode("utf-8", "replace"))
+    headers = HeaderParser().parsestr(written.lstrip() + "\r\n\r\n")
     name = headers.get_param("name", header="content-disposition")
     if not separator or not isinstance(name, str):
         raise BodyMalformed("A part of the multipart body has no name.")
@@ -147,11 +164,19 @@ def _part(part: bytes) -> tuple[str, Any]:
     return name, {"filename": filename, "content_type": headers.get_content_type(), **_encoded(content)}
 
 
+def _with_few_parameters(header: str) -> str:
+    if header.count(";") > PARAMETERS_MAX:
+        raise BodyMalformed(f"A header has more than {PARAMETERS_MAX} parameters.")
+    return header
+
+
 def _text(body: bytes, charset: str) -> Any:
+    if charset.lower().replace("_", "-") not in CHARSETS:
+        return _encoded(body)
     try:
         text = body.decode(charset)
         text.encode()  # Some charsets decode to half of a surrogate pair, which no journal can keep.
-    except (ValueError, LookupError):
+    except ValueError:
         return _encoded(body)
     return text
 

@@ -17,7 +17,20 @@ from budflow.triggers.webhook_outcome import Outcome
 
 EXECUTION_HEADER = "X-Budflow-Execution"
 #: Set by the connection or by this door: a workflow's own would break the framing or lie about the execution.
-_OURS = FRAMING | {"proxy-connection", "proxy-authenticate", EXECUTION_HEADER.lower()}
+_OURS = FRAMING | {
+    *("date", "proxy-connection", "proxy-authenticate", "x-content-type-options"),
+    EXECUTION_HEADER.lower(),
+}
+#: On all that a workflow wrote. The page it may be stands in an origin of its own (CSP level 3, `sandbox`): its scripts
+#: run, and cannot read what else this server answers. A policy of the workflow's stands beside it; both hold.
+GUARDS = (
+    ("X-Content-Type-Options", "nosniff"),
+    (
+        "Content-Security-Policy",
+        "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts "
+        "allow-top-navigation-by-user-activation",
+    ),
+)
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
@@ -66,8 +79,11 @@ def refusal(error: BudflowError, instance: str) -> Answer:
     return Answer(error.http_status, headers, ProblemDocument.of(error, instance).json_bytes())
 
 
-def answer_of(outcome: Outcome, params: WebhookParams, execution_id: str, instance: str) -> Answer:
-    """What `last_node` or `respond_node` answers.
+def answer_of(
+    outcome: Outcome, params: WebhookParams, execution_id: str, instance: str, *, authored: bool = False
+) -> Answer:
+    """What `last_node` or `respond_node` answers. `authored`: the words of the failure are the author's own, such as
+    those of flow.stop_and_error; of any other a stranger is told no more than that, since it may quote what is inside.
 
     A `respond_node` workflow that succeeded without answering gives 204: the work is done, and an error would make
     the sender do it again.
@@ -81,7 +97,7 @@ def answer_of(outcome: Outcome, params: WebhookParams, execution_id: str, instan
         return _json(200, result if params.respond_items == "all" else next(iter(result), None))
     if outcome.status == "cancelled":
         return refusal(ExecutionCancelled(execution_id=execution_id), instance)
-    return _failed(outcome.failure, execution_id, instance)
+    return _failed(outcome.failure if authored else None, execution_id, instance)
 
 
 def _failed(failure: Failure | None, execution_id: str, instance: str) -> Answer:
@@ -105,14 +121,14 @@ def _written(responded: Responded) -> Answer:
     status = responded.status_code
     headers = tuple(_safe(responded.headers))
     if responded.body is None or status in _WITHOUT_BODY:
-        return Answer(status, headers, b"")
+        return Answer(status, (*headers, *GUARDS), b"")
     if isinstance(responded.body, str):
         body, media_type = responded.body.encode("utf-8", "replace"), "text/plain; charset=utf-8"
     else:
         body, media_type = orjson.dumps(responded.body), "application/json"
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers = (("Content-Type", media_type), *headers)
-    return Answer(status, headers, body)
+    return Answer(status, (*headers, *GUARDS), body)
 
 
 def _safe(headers: Mapping[str, str]) -> Iterable[tuple[str, str]]:

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from budflow.errors import BudflowError
+from budflow.graph.plan import Plan
 from budflow.log import get_log
 from budflow.model.execution import QueueFull
+from budflow.model.failure import Failure
 from budflow.model.identity import new_id
 from budflow.model.item import ItemList
 from budflow.model.principal import Principal
@@ -26,7 +28,11 @@ from budflow.triggers.webhook_signature import SecretMissing, SignatureRefused, 
 from budflow.triggers.webhook_table import MethodRefused, WebhookTable, WebhookUnknown
 
 PREFIX = "/webhook/"
+#: The node type by which an author fails a workflow in words of their own.
+FAILING_TYPE = "flow.stop_and_error"
 PERMISSIONS = frozenset({"execution:run"})
+#: Whoever sends a few bytes now and then holds a connection no longer than this.
+BODY_SECONDS_MAX = 120.0
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,6 +47,14 @@ class WebhookBodyTooLarge(BudflowError):
     code = "webhook.body_too_large"
     http_status = 413
     hint = "Send less at once; the server's owner may raise `webhook_body_bytes_max`."
+
+
+class WebhookBodySlow(BudflowError):
+    """The body did not arrive in time."""
+
+    code = "webhook.body_slow"
+    http_status = 408
+    hint = "Send it again, over a faster connection or in smaller pieces."
 
 
 class WebhookUnavailable(BudflowError):
@@ -60,6 +74,7 @@ _PUBLIC = (
     WebhookUnknown,
     MethodRefused,
     WebhookBodyTooLarge,
+    WebhookBodySlow,
     BodyMalformed,
     SignatureRefused,
     SecretMissing,
@@ -86,9 +101,13 @@ class WebhookDoor:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.decode("latin-1").removeprefix(PREFIX)
         match = self._table.match(scope["method"], path)
-        params = await self._params(match.route)
+        plan, params = await self._armed(match.route)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        body = await _read(headers, receive, self._services.settings.webhook_body_bytes_max)
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await _read(headers, receive, self._services.settings.webhook_body_bytes_max)
+        except TimeoutError:
+            raise WebhookBodySlow from None
         request = WebhookRequest(scope["method"], path, scope["query_string"], headers, body)
         if params.signature is not None:
             signed = request.header(params.signature.header)
@@ -104,10 +123,10 @@ class WebhookDoor:
             durable=params.respond == "immediately",
         )
         triggered = await trigger_workflow(self._services, principal, event)
-        answer = await self._answer(principal, triggered, params, scope["path"])
+        answer = await self._answer(principal, triggered, plan, params, scope["path"])
         return Answer(answer.status, (*answer.headers, (EXECUTION_HEADER, triggered.execution.id)), answer.body)
 
-    async def _params(self, route: WebhookRoute) -> WebhookParams:
+    async def _armed(self, route: WebhookRoute) -> tuple[Plan, WebhookParams]:
         try:
             _, plan = await self._services.plans.get(route.project_id, route.workflow_id, route.version)
         except VersionNotFound:
@@ -115,9 +134,11 @@ class WebhookDoor:
         params = plan.trigger(route.node).params.fixed
         if not isinstance(params, WebhookParams):
             raise WebhookUnknown
-        return params
+        return plan, params
 
-    async def _answer(self, principal: Principal, triggered: Triggered, params: WebhookParams, instance: str) -> Answer:
+    async def _answer(
+        self, principal: Principal, triggered: Triggered, plan: Plan, params: WebhookParams, instance: str
+    ) -> Answer:
         execution_id = triggered.execution.id
         if params.respond == "immediately":
             return accepted(execution_id)
@@ -125,11 +146,18 @@ class WebhookDoor:
         try:
             async with asyncio.timeout(self._services.settings.webhook_answer_seconds):
                 outcome = await outcome_of(self._services, principal, triggered, first_answer=first_answer)
-            return answer_of(outcome, params, execution_id, instance)
+            authored = _is_authored(plan, outcome.failure)
+            return answer_of(outcome, params, execution_id, instance, authored=authored)
         except TimeoutError:
             return refusal(AnswerTimedOut(execution_id=execution_id), instance)
         except Exception as error:  # noqa: BLE001 - the edge, inside so that the answer names the execution
             return refusal(_for_strangers(error), instance)
+
+
+def _is_authored(plan: Plan, failure: Failure | None) -> bool:
+    """Whether the workflow's author worded the failure, for whoever called."""
+    number = plan.index.get(failure.node) if failure is not None and failure.node is not None else None
+    return number is not None and plan.nodes[number].spec.name == FAILING_TYPE
 
 
 def _for_strangers(error: Exception) -> BudflowError:

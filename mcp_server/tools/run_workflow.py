@@ -8,7 +8,7 @@ from budflow.model.execution import TERMINAL
 from budflow.model.principal import Principal
 from budflow.services.get_execution import ExecutionDetailView
 from budflow.services.start_execution import StartExecution, start_execution
-from budflow.services.use_case import RequestModel, Services
+from budflow.services.use_case import NUMBER_MAX, RequestModel, Services
 from mcp_server.tool import Tool
 
 WAIT_SECONDS = 20.0
@@ -29,7 +29,10 @@ class RunWorkflow(RequestModel):
         description='What the trigger brings in, such as [{"name": "Ada"}]; one empty item if left out.',
     )
     version: int | None = Field(
-        None, ge=1, description="The published version when left out, or the latest when none is published."
+        None,
+        ge=1,
+        le=NUMBER_MAX,
+        description="The published one when left out; the latest where none is.",
     )
     trigger: str | None = Field(None, description="Key of the trigger node; the trigger.manual when left out.")
     wait_seconds: float = Field(WAIT_SECONDS, ge=0, le=WAIT_SECONDS_MAX, description="How long to wait for the end.")

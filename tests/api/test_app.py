@@ -273,3 +273,42 @@ async def test_many_callers_at_once_are_each_answered(server: HttpServer) -> Non
 
     results = [answer.json()["result"]["items"][0]["json"]["text"] for answer in answers]
     assert results == [f"Hello, {n}!" for n in range(20)]
+
+
+async def test_a_node_that_the_workflow_does_not_have_is_not_shown_as_nothing(server: HttpServer) -> None:
+    workflow_id = await server.create(GREETING)
+    started = await server.client.post(f"/api/v1/workflows/{workflow_id}/executions", json={"wait_seconds": 5})
+    url = f"/api/v1/executions/{started.json()['execution']['id']}"
+
+    unknown = await server.client.get(url, params={"detail": "items", "node": "gret"})
+
+    assert problem(unknown, 404, "execution.node_not_found")["hint"] == "Did you mean `greet`?"
+
+
+async def test_a_version_that_a_node_type_does_not_have_is_told_apart_from_its_name(server: HttpServer) -> None:
+    unknown = await server.client.get("/api/v1/nodes/flow.if", params={"version": 99})
+
+    assert problem(unknown, 404, "node.version_not_found")["hint"] == "Its newest version is 1."
+
+
+async def test_there_is_no_page_outside_the_prefix_but_for_health(server: HttpServer) -> None:
+    problem(await server.stranger.get("/docs/oauth2-redirect"), 404, "request.path_unknown")
+
+
+async def test_a_wrong_method_is_told_all_the_right_ones(server: HttpServer) -> None:
+    refused = await server.client.patch("/api/v1/workflows/wf_1")
+
+    problem(refused, 405, "request.method_not_allowed")
+    assert refused.headers["allow"] == "DELETE, GET, PUT"
+
+
+async def test_an_execution_can_be_read_when_its_workflow_is_gone(server: HttpServer) -> None:
+    ada = {"items": [{"name": "Ada"}], "wait_seconds": 5}
+    workflow_id = await server.create(GREETING)
+    started = await server.client.post(f"/api/v1/workflows/{workflow_id}/executions", json=ada)
+    execution_id = started.json()["execution"]["id"]
+    await server.client.delete(f"/api/v1/workflows/{workflow_id}")
+    server.runtime.services.plans._kept.clear()  # As after a restart.
+
+    for path in (f"/api/v1/executions/{execution_id}", f"/api/v1/executions/{execution_id}/wait"):
+        assert (await server.client.get(path)).json()["execution"]["status"] == "succeeded"

@@ -130,3 +130,20 @@ async def test_where_a_body_is_taken_the_query_is_not(server: HttpServer) -> Non
     answer = await server.client.post(f"{START}?wait_seconds=5")
 
     assert places(answer.json()) == {"/wait_seconds": "request.unexpected"}
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (f"/api/v1/workflows/wf_1/versions/{2**31}", "/version"),
+        (f"/api/v1/workflows/wf_1/versions/{10**30}", "/version"),
+        (f"/api/v1/executions/exe_1/events?after={2**64}", "/after"),
+        ("/api/v1/executions?cursor=wf_0192f0c1a2b37c3d8e4f5a6b7c8d9e0f", "/cursor"),
+        ("/api/v1/workflows?cursor=garbage", "/cursor"),
+        ("/api/v1/workflows?cursor=", "/cursor"),
+    ],
+)
+async def test_numbers_and_cursors_that_were_never_given_out_are_refused(
+    server: HttpServer, path: str, place: str
+) -> None:
+    assert places(await refused(server, path, b"", "GET")) == {place: "request.invalid_value"}

@@ -116,3 +116,10 @@ def test_an_unknown_workflow_is_an_error_with_a_hint(cli: Cli) -> None:
 
     assert "workflow.not_found" in result.stderr
     assert "budflow workflow list" in result.stderr
+
+
+@pytest.mark.parametrize("wrong", ["", "../executions", "wf_1?version=2", "a/b"])
+def test_an_id_that_would_lead_elsewhere_is_wrong_usage(cli: Cli, served: OwnerThread, wrong: str) -> None:
+    refused = cli("workflow", "show", wrong, exits=2)
+
+    assert "is no id" in refused.stderr

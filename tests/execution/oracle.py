@@ -77,14 +77,16 @@ def _run(node: Mapping[str, Any], given: Values, call: Callable[[Values], Values
         case "http.request":
             return {"main": [None for _ in given]}
         case "flow.stop_and_error":
-            return _settled(node, given, [], [True] * len(given))
+            return _settled(node, given or [None], [], [True] * max(len(given), 1))
         case "http.respond" if "//" in str(node["params"]["body"]):
             faulty = not numbers or numbers[0] == 0
             shown = given or [None] if faulty else given  # A failure without an item leaves as an item of its own.
             return _settled(node, shown, shown, [faulty] * len(shown))
         case "flow.sub_workflow":
             result = call(given) if call is not None else None
-            return _settled(node, given, [], [True] * len(given)) if result is None else {"main": result}
+            return (
+                _settled(node, given or [None], [], [True] * max(len(given), 1)) if result is None else {"main": result}
+            )
         case _:
             return {"main": given}
 

@@ -86,6 +86,7 @@ async def test_a_control_node_that_fails_at_once_keeps_the_one_beside_it_from_st
     link = await run_to_end(nodes, ["start > bad", "start > sub"])
 
     assert link.end.status == "failed"
+    assert "sub" not in [event.node for event in link.of(e.NodeStarted)]
     assert not link.calls
 
 

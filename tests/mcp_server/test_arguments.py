@@ -13,6 +13,7 @@ class Wanted(RequestModel):
 
     workflow_id: str = Field(description="Which workflow.")
     limit: int = Field(10, ge=1, description="How many at most.")
+    items: list[dict[str, object]] = Field(default_factory=list, description="The items.")
     document: dict[str, object] = Field(default_factory=dict, description="The document.")
 
 
@@ -54,3 +55,29 @@ def test_a_long_wrong_value_is_not_repeated_in_full() -> None:
         read_arguments(Wanted, {"workflow_id": "wf_1", "document": "x" * 100_000})
 
     assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("arguments", [{"limit": 2**70}, {"items": [{"n": 2**64}]}, {"items": [{"n": -(2**64)}]}])
+def test_a_number_that_nothing_can_hold_is_refused(arguments: dict[str, object]) -> None:
+    with pytest.raises(ArgumentsInvalid, match="64 bits") as raised:
+        read_arguments(Wanted, {"workflow_id": "wf_1", **arguments})
+
+    assert [problem.code for problem in raised.value.problems] == ["argument.number_too_large"]
+
+
+def test_items_that_nest_too_deep_are_refused() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(150):
+        deep = {"in": deep}
+
+    with pytest.raises(ArgumentsInvalid, match="An argument nests deeper"):
+        read_arguments(Wanted, {"workflow_id": "wf_1", "items": [deep]})
+
+
+def test_what_a_document_holds_is_left_to_the_validator() -> None:
+    assert read_arguments(Wanted, {"workflow_id": "wf_1", "document": {"format": 2**70}})
+
+
+def test_a_wrong_value_of_any_size_can_be_shown() -> None:
+    with pytest.raises(ArgumentsInvalid, match=str(2**70)):
+        read_arguments(Wanted, {"workflow_id": "wf_1", "document": 2**70})

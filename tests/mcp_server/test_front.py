@@ -282,3 +282,22 @@ async def test_a_client_that_no_longer_reads_ends_it() -> None:
     backend.answer(1)
 
     await task
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["get_node"]},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": {}}},
+        {"jsonrpc": "2.0", "id": {}, "method": "tools/list"},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": [1]},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": {}}},
+        {"jsonrpc": "2.0", "method": ["tools/call"], "id": 1},
+    ],
+)
+async def test_a_malformed_message_is_left_to_the_backend_to_refuse(stage: Stage, message: dict[str, Any]) -> None:
+    backend = stage.bring()
+
+    stage.client.say(message)
+
+    assert await backend.heard.get() == message

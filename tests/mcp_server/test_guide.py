@@ -4,6 +4,7 @@ from budflow.graph.validate import check
 from budflow.nodes.registry import build as build_node_types
 from mcp_server.guide import DOCUMENT, EXAMPLE, INSTRUCTIONS, INSTRUCTIONS_CHARS_MAX
 from mcp_server.registry import build
+from tests.mcp_server.conftest import Agent
 
 
 def test_no_client_cuts_the_instructions() -> None:
@@ -24,3 +25,19 @@ def test_the_tools_are_named_in_the_order_in_which_an_agent_needs_them() -> None
 def test_every_tool_that_takes_a_document_says_what_it_looks_like() -> None:
     for tool in build().values():
         assert ("document" in tool.arguments.model_fields) == (DOCUMENT in tool.description)
+
+
+async def test_a_field_that_may_be_missing_is_read_as_the_instructions_say(agent: Agent) -> None:
+    assert "$json?.field" in INSTRUCTIONS
+    set_it = {"type": "data.set", "params": {"values": {"text": "{{ $json?.field }}"}}}
+    document = {
+        "format": 1,
+        "name": "Missing",
+        "nodes": {"start": {"type": "trigger.manual"}, "set": set_it},
+        "edges": [{"from": "start", "to": "set"}],
+    }
+    created = await agent.call("create_workflow", document=document)
+
+    ran = await agent.call("run_workflow", workflow_id=created["workflow"]["id"])
+
+    assert ran["result"]["items"] == [{"json": {"text": None}}]

@@ -66,3 +66,20 @@ async def test_draining_waits_for_the_answers_and_takes_nothing_new(talk: Talk) 
 
     assert talk.answers.get_nowait()["id"] == 1
     assert talk.answers.empty()
+
+
+@pytest.mark.parametrize("request_id", [{}, [1], True, None, 99, "nobody"])
+async def test_what_a_client_cancels_wrongly_is_passed_over(talk: Talk, request_id: Any) -> None:
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
+    await talk.conversation.take(json.dumps(cancelled))
+    await talk.ask(1, "tools/list")
+
+    assert (await talk.answers.get())["id"] == 1
+
+
+@pytest.mark.parametrize("line", ['{"id": true}', '{"id": 1.5}', '{"id": {}}', "[]", "7"])
+async def test_an_id_that_is_none_is_not_repeated(talk: Talk, line: str) -> None:
+    await talk.conversation.take(line)
+
+    answer = await talk.answers.get()
+    assert (answer["id"], answer["error"]["code"]) == (None, -32600)

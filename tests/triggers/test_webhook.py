@@ -131,3 +131,34 @@ def test_an_empty_form_has_no_fields() -> None:
 def test_malformed_multipart_is_refused(content_type: str, body: bytes) -> None:
     with pytest.raises(BodyMalformed):
         parse_body(content_type, body)
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "utf-7", "zip", "no-such", "a" * 300])
+def test_only_encodings_of_the_web_are_decoded(charset: str) -> None:
+    # Python knows others, of which some take quadratic time, and remembers each name it was ever asked for.
+    body = b"a-" + b"b" * 100
+
+    assert parse_body(f"text/plain; charset={charset}", body)["size_bytes"] == len(body)
+
+
+@pytest.mark.parametrize("charset", ["UTF-8", "utf8", "iso-8859-1", "latin1", "windows-1252", "Shift_JIS", "utf-16le"])
+def test_encodings_of_the_web_are_decoded(charset: str) -> None:
+    assert parse_body(f"text/plain; charset={charset}", "ab".encode(charset)) == "ab"
+
+
+def test_a_content_type_with_too_many_parameters_is_refused() -> None:
+    # Reading them takes quadratic time: with a header of a megabyte, one request would stop the server.
+    with pytest.raises(BodyMalformed, match="parameters"):
+        parse_body('multipart/form-data; boundary=x; y="' + ";" * 100, b"--x--")
+
+
+def test_a_part_with_too_many_parameters_is_refused() -> None:
+    with pytest.raises(BodyMalformed, match="parameters"):
+        parse_body(MULTIPART, multipart(b'Content-Disposition: form-data; name="a"; x="' + b";" * 100 + b"\r\n\r\nhi"))
+
+
+def test_a_part_whose_headers_are_too_long_is_refused() -> None:
+    with pytest.raises(BodyMalformed, match="headers"):
+        parse_body(
+            MULTIPART, multipart(b'Content-Disposition: form-data; name="a"' + b"\r\nX: y" * 10_000 + b"\r\n\r\n")
+        )

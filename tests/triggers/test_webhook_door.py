@@ -15,6 +15,7 @@ from budflow.execution.supervisor import Supervisor
 from budflow.model.execution import ClaimLost, QueueFull
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.memory.store import MemoryStore
+from budflow.triggers import webhook_door
 from tests.asgi import Exchange
 from tests.gate import Gate, open_gate
 from tests.http_server import HttpServer, open_http_server, workflow
@@ -260,6 +261,35 @@ async def test_a_failure_is_answered_with_its_own_code_and_the_execution(server:
     assert problem["details"] == {"execution_id": answer.headers[EXECUTION], "node": "stop"}
     stored = (await server.ended(answer.headers[EXECUTION]))["execution"]
     assert stored["failure"]["code"] == problem["code"]
+
+
+async def test_a_failure_in_other_words_than_the_authors_is_told_to_the_owner_only(server: HttpServer) -> None:
+    await server.publish(
+        workflow(
+            {
+                "hook": ("trigger.webhook", {"path": "fail", "respond": "last_node"}),
+                "sum": ("data.set", {"values": {"a": "{{ 'inner' + $json.nothing.here }}"}}),
+            },
+            ("hook", "sum"),
+        )
+    )
+
+    answer = await server.stranger.post("/webhook/fail")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "webhook.execution_failed")
+    assert "inner" not in answer.text
+    stored = (await server.ended(answer.headers[EXECUTION]))["execution"]
+    assert "inner" in stored["failure"]["message"]
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_door, "BODY_SECONDS_MAX", 0.01)
+    await server.publish(greeting())
+
+    exchange = Exchange(server.app, "POST", "/webhook/greet/Ada", {"Content-Length": "100"})
+    exchange.send(b"half", more=True)
+
+    assert await exchange.status() == 408
 
 
 async def test_the_workflow_answers_by_itself_and_goes_on(patient: HttpServer, gate: Gate) -> None:

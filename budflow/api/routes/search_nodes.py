@@ -11,6 +11,7 @@ ROUTE = Route(
     NodesView,
     Example(
         answer={
+            "hint": None,
             "nodes": [
                 {
                     "type": "data.limit",
@@ -18,7 +19,7 @@ ROUTE = Route(
                     "kind": "list",
                     "trigger": False,
                 }
-            ]
+            ],
         },
         parameters={"query": "keep the first items", "limit": 10},
     ),

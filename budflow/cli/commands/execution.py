@@ -10,12 +10,14 @@ from budflow.cli.client import TERMINAL, Client, connect
 from budflow.cli.draw import event_line, execution_page, execution_tree, executions_table
 from budflow.cli.exit_codes import FAILED
 from budflow.cli.input import read_items
-from budflow.cli.options import AsJson, note_json
+from budflow.cli.options import AsJson, note_json, one_id
 from budflow.cli.report import out, progress, write_json
 
 app = typer.Typer(no_args_is_help=True, help="List, show, start, cancel and watch the executions of a server.")
 
-ExecutionId = Annotated[str, typer.Argument(help="The execution's id, as `budflow execution list` shows it.")]
+ExecutionId = Annotated[
+    str, typer.Argument(callback=one_id, help="The execution's id, as `budflow execution list` shows it.")
+]
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 
 
@@ -71,7 +73,7 @@ def show(
 @app.command()
 def start(
     ctx: typer.Context,
-    workflow_id: Annotated[str, typer.Argument(help="The workflow's id.")],
+    workflow_id: Annotated[str, typer.Argument(callback=one_id, help="The workflow's id.")],
     given: Annotated[
         str | None,
         typer.Option("--input", "-i", metavar="JSON", help="An object or a list of objects; @FILE or - reads it."),

@@ -6,13 +6,15 @@ import typer
 
 from budflow.cli.client import connect
 from budflow.cli.draw import moment, workflows_table
-from budflow.cli.options import AsJson, read_file
+from budflow.cli.options import AsJson, one_id, read_file
 from budflow.cli.report import facts, out, problems_table, table, write_json
 from budflow.graph.parse import read_json
 
 app = typer.Typer(no_args_is_help=True, help="List, show, create, change and publish the workflows of a server.")
 
-WorkflowId = Annotated[str, typer.Argument(help="The workflow's id, as `budflow workflow list` shows it.")]
+WorkflowId = Annotated[
+    str, typer.Argument(callback=one_id, help="The workflow's id, as `budflow workflow list` shows it.")
+]
 File = Annotated[str, typer.Argument(help="The workflow document, or - for stdin.")]
 
 

@@ -10,4 +10,11 @@ async def test_an_empty_query_lists_all_types(agent: Agent) -> None:
 
 
 async def test_a_word_nobody_uses_finds_nothing_and_is_no_error(agent: Agent) -> None:
-    assert await agent.call("search_nodes", query="xyzzy") == {"nodes": []}
+    assert (await agent.call("search_nodes", query="xyzzy"))["nodes"] == []
+
+
+async def test_nothing_found_says_how_to_go_on(agent: Agent) -> None:
+    answer = await agent.call("search_nodes", query="zzz")
+
+    assert answer["nodes"] == []
+    assert "empty query" in answer["hint"]
