@@ -69,10 +69,7 @@ class Children:
         depth = above.parent.depth + 1 if above.parent is not None else 1
         if depth > CALL_DEPTH_MAX:
             raise CallTooDeep
-        if call.version is None:
-            version, plan = await self._plans.get_published(above.project_id, call.workflow_id)
-        else:
-            version, plan = await self._plans.get(above.project_id, call.workflow_id, call.version)
+        version, plan = await self._plans.get_to_run(above.project_id, call.workflow_id, call.version)
         now = utc_now()
         execution = Execution(
             id=new_id("exe"),

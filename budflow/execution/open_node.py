@@ -48,6 +48,7 @@ class Openings:
         self._names: dict[str, Any] = {
             "execution": {"id": execution.id, "mode": execution.mode, "started_at": execution.created_at},
             "workflow": {"id": plan.workflow_id, "name": plan.name, "version": plan.version},
+            "error": None,
         }
         self._zone = ZoneInfo(plan.settings.timezone)
         self._produced: dict[int, Sequence[ItemList]] = {}
@@ -80,6 +81,11 @@ class Openings:
             names = seen = names or {**self._names, "now": opened.started_at.astimezone(self._zone)}
             if read:
                 seen = {**names, "node": NodeViews(self._plan, self._produced, opened.node, ordinal)}
-            return Scope({} if ordinal is None else items[ordinal].json, ordinal or 0, seen)
+            if ordinal is None:
+                return Scope({}, 0, seen)
+            item = items[ordinal]
+            if item.error is not None:
+                seen = {**seen, "error": item.error.to_json()}
+            return Scope(item.json, ordinal, seen)
 
         return scope

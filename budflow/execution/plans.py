@@ -34,11 +34,17 @@ class PlanCache:
         self._kept.move_to_end(key)
         return kept
 
-    async def get_published(self, project_id: str, workflow_id: str) -> tuple[VersionRecord, Plan]:
-        """The published version and its plan. Raises WorkflowNotFound or NotPublished too."""
+    async def get_to_run(
+        self, project_id: str, workflow_id: str, version: int | None = None
+    ) -> tuple[VersionRecord, Plan]:
+        """The version to start something new with, None for the published one, and its plan.
+
+        Raises WorkflowNotFound or NotPublished too: versions outlive a deleted workflow only for what began before.
+        """
         workflow = await self._versions.get_workflow(project_id, workflow_id)
         if workflow is None:
             raise WorkflowNotFound(f"There is no workflow {workflow_id}.")
-        if workflow.published_version is None:
+        number = version or workflow.published_version
+        if number is None:
             raise NotPublished(f"The workflow `{workflow.name}` has no published version.")
-        return await self.get(project_id, workflow_id, workflow.published_version)
+        return await self.get(project_id, workflow_id, number)

@@ -69,7 +69,8 @@ def pack(run: NodeRun) -> bytes:
     node = run.node
     names = dict(run.scope(0 if run.items else None).names)
     now = cast("datetime", names.pop("now", run.now))
-    names.pop("node", None)
+    for name in ("node", "error"):  # These differ from item to item: made again over there.
+        names.pop(name, None)
     shape = {
         "key": node.key,
         "type": node.spec.name,
@@ -181,7 +182,9 @@ def _unpack(shape: Json, registry: Registry, http: HttpCapability, retries: list
 
     def scope(ordinal: int | None) -> Scope:
         seen = {key: _Read(shipped, ordinal) for key, shipped in read.items()}
-        return Scope({} if ordinal is None else items[ordinal].json, ordinal or 0, {**names, "node": _Nodes(seen)})
+        error = None if ordinal is None or (failed := items[ordinal].error) is None else failed.to_json()
+        seen_here = {**names, "node": _Nodes(seen), "error": error}
+        return Scope({} if ordinal is None else items[ordinal].json, ordinal or 0, seen_here)
 
     return NodeRun(
         node=plan_node,

@@ -16,12 +16,13 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "node": "an earlier node's output by its key: $node.fetch.json of the item's origin, $node.fetch.items of all",
         "execution": "the execution: id, mode, started_at",
         "workflow": "the workflow: id, name, version",
+        "error": "why the item failed, for items that go on after an error: code, message, hint; null for all others",
         "now": "when the node's run started, a datetime; it stays the same when the run is repeated",
     }
 )
 
 # Names that the language knows and that nothing fills yet: the validator keeps workflows that read them from running.
-RESERVED_NAMES = frozenset({"items", "binary", "vars", "secrets", "loop", "error"})
+RESERVED_NAMES = frozenset({"items", "binary", "vars", "secrets", "loop"})
 
 # What Python's operations and the functions of the table raise for data they cannot work with.
 FAILURES = (

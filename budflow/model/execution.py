@@ -80,7 +80,7 @@ class ExecutionNotFound(BudflowError):
 
     code = "execution.not_found"
     http_status = 404
-    hint = "List the executions you may see with `budflow execution list`."
+    hint = "List those you may see with `list_executions` or `budflow execution list`."
 
 
 class ExecutionEnded(BudflowError):

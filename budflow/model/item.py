@@ -25,6 +25,10 @@ class ItemError(NamedTuple):
     message: str
     hint: str = ""
 
+    def to_json(self) -> Json:
+        """What `$error` reads."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
 
 class Item(NamedTuple):
     """One item. `json` is shared between nodes and must be copied before it is changed."""

@@ -1,4 +1,4 @@
-"""delete_workflow: remove a workflow with its versions and webhooks; its executions stay readable."""
+"""delete_workflow: remove a workflow and its webhooks; its executions stay readable."""
 
 from budflow.model.principal import Principal
 from budflow.model.workflow import WorkflowNotFound
@@ -19,7 +19,7 @@ class DeletedView(View):
 
 @use_case("workflow:write")
 async def delete_workflow(services: Services, principal: Principal, request: DeleteWorkflow) -> DeletedView:
-    """Delete a workflow, its versions and its webhooks. Running executions go on; past ones stay readable."""
+    """Delete a workflow and its webhooks. Running executions go on; past ones stay readable."""
     if not await services.store.delete_workflow(principal.project_id, request.workflow_id):
         raise WorkflowNotFound(f"There is no workflow {request.workflow_id}.")
     await services.triggers.refresh()

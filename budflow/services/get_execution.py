@@ -14,7 +14,6 @@ from budflow.model.execution import Execution, ExecutionNotFound, Place
 from budflow.model.item import Item, ItemList
 from budflow.model.journal import decode
 from budflow.model.principal import Principal
-from budflow.model.workflow import VersionNotFound
 from budflow.services.use_case import RequestModel, Services, View, use_case
 from budflow.services.views import ExecutionView, FailureView, milliseconds
 
@@ -100,11 +99,7 @@ async def get_execution(services: Services, principal: Principal, request: GetEx
     view = ExecutionView.of(execution)
     if request.detail == "status":
         return ExecutionDetailView(execution=view)
-    try:
-        story, segment_of = await _story(services, execution)
-    except VersionNotFound:
-        # Deleted with its workflow, and with it what the events are about; the row still tells how it ended.
-        return ExecutionDetailView(execution=view)
+    story, segment_of = await _story(services, execution)
     keys = [node.key for node in story.nodes]
     if request.node is not None and request.node not in keys:
         raise NodeNotInExecution(f"No node is called `{request.node}`.", hint=hint(request.node, keys, "node"))

@@ -58,7 +58,10 @@ class WorkflowStore(Protocol):
         ...
 
     async def delete_workflow(self, project_id: str, workflow_id: str) -> bool:
-        """Remove the workflow, its versions and its webhooks; its executions stay. False when there is none."""
+        """Remove the workflow and its webhooks. False when there is none.
+
+        Its executions stay, and its versions with them: executions are read, and go on, by their version.
+        """
         ...
 
     async def list_webhooks(self) -> list[WebhookRoute]:

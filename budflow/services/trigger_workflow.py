@@ -39,7 +39,7 @@ async def trigger_workflow(services: Services, principal: Principal, event: Trig
     """Admit one execution of a workflow. Raises QueueFull with nothing stored."""
     project = principal.project_id
     if event.version is None:
-        version, plan = await services.plans.get_published(project, event.workflow_id)
+        version, plan = await services.plans.get_to_run(project, event.workflow_id)
     else:
         version, plan = await services.plans.get(project, event.workflow_id, event.version)
     trigger = plan.trigger(event.trigger)

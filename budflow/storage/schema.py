@@ -42,10 +42,11 @@ workflows = Table(
     Index("workflows_by_project", "project_id", "id"),
 )
 
+# No foreign key to the workflow: versions outlive it, since its executions are read, and go on, by them.
 workflow_versions = Table(
     "workflow_versions",
     metadata,
-    Column("workflow_id", Id, ForeignKey("workflows.id"), nullable=False),
+    Column("workflow_id", Id, nullable=False),
     Column("version", Integer, nullable=False),
     Column("project_id", Id, nullable=False),
     Column("document", Text, nullable=False),

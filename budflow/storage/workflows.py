@@ -116,11 +116,10 @@ def publish(
 
 
 def delete_workflow(conn: Connection, project_id: str, workflow_id: str) -> bool:
-    """Remove a workflow and what belongs to it; its executions stay."""
+    """Remove a workflow and its webhooks; its executions stay, and the versions that they are read by."""
     if conn.execute(_one(project_id, workflow_id).with_for_update()).first() is None:
         return False
     conn.execute(delete(webhooks).where(webhooks.c.workflow_id == workflow_id))
-    conn.execute(delete(workflow_versions).where(workflow_versions.c.workflow_id == workflow_id))
     conn.execute(delete(workflows).where(workflows.c.id == workflow_id))
     return True
 

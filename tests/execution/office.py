@@ -58,7 +58,7 @@ class Office:
         """Save and begin a workflow."""
         name = name or new_id("wf")
         await self._save(flow, name)
-        version, plan = await self.plans.get_published("default", name)
+        version, plan = await self.plans.get_to_run("default", name)
         execution = Execution(new_id("exe"), "default", name, 1, "api", "queued", utc_now())
         admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(flow.items))
         active = await self.supervisor.submit(execution, admitted, version, plan)

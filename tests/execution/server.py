@@ -64,7 +64,7 @@ class Server:
 
     async def submit(self, workflow_id: str, items: Sequence[Json] = ({},), **more: Any) -> tuple[str, Active | None]:
         """Start an execution; its id, and what is active of it."""
-        version, plan = await self.plans.get_published("default", workflow_id)
+        version, plan = await self.plans.get_to_run("default", workflow_id)
         execution = Execution(new_id("exe"), "default", workflow_id, 1, "api", "queued", utc_now())
         admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(items))
         return execution.id, await self.supervisor.submit(execution, admitted, version, plan, **more)

@@ -162,7 +162,7 @@ class World:
 
     async def submit(self, items: list[Json]) -> str | None:
         """Start an execution of the workflow `caller`; None where the store refused it."""
-        version, plan = await self.plans.get_published("default", "caller")
+        version, plan = await self.plans.get_to_run("default", "caller")
         execution = Execution(new_id("exe"), "default", "caller", 1, "api", "queued", utc_now())
         admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(items))
         durable = self.random.random() < 0.5

@@ -321,3 +321,20 @@ async def test_many_items_go_through_in_batches_with_their_lineage_whole() -> No
 
     assert all(value["n"] == value["from"] for value in link.output("read"))
     assert len(link.output("read")) == 1_500
+
+
+async def test_what_is_behind_a_failure_can_say_why_an_item_failed() -> None:
+    nodes = {
+        **START,
+        "set": {
+            "type": "data.set",
+            "params": {"values": {"x": "{{ 1 / $json.n }}"}},
+            "on_error": "error_output",
+        },
+        "tell": {"type": "data.set", "params": {"keep": False, "values": {"why": "{{ $error.code }}"}}},
+        "fine": {"type": "data.set", "params": {"keep": False, "values": {"why": "{{ $error }}"}}},
+    }
+    link = await run_to_end(nodes, ["start > set", "set.error > tell", "set.main > fine"], [{"n": 1}, {"n": 0}])
+
+    assert link.output("tell") == [{"why": "expression.failed"}]
+    assert link.output("fine") == [{"why": None}]

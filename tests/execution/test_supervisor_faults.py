@@ -241,7 +241,7 @@ async def test_a_queued_execution_whose_plan_is_gone_ends_with_the_reason(server
     for _ in range(3):
         await server.submit("w")
     lost = Execution(new_id("exe"), "default", "w", 7, "api", "queued", utc_now())
-    version, plan = await server.plans.get_published("default", "w")
+    version, plan = await server.plans.get_to_run("default", "w")
     await server.supervisor.submit(lost, e.Admitted(utc_now(), "start", "api", "t", ItemList.of([{}])), version, plan)
     release.set()
 

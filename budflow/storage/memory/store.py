@@ -148,9 +148,8 @@ class MemoryStore:
         return _page(mine, limit, cursor)
 
     async def list_versions(self, project_id: str, workflow_id: str) -> list[VersionRecord]:
-        if await self.get_workflow(project_id, workflow_id) is None:
-            return []
-        return self._versions[workflow_id][::-1]
+        kept = self._versions.get(workflow_id, [])
+        return [record for record in reversed(kept) if record.project_id == project_id]
 
     async def publish(
         self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
@@ -178,7 +177,7 @@ class MemoryStore:
         if await self.get_workflow(project_id, workflow_id) is None:
             return False
         self._disarm(workflow_id)
-        del self._workflows[workflow_id], self._versions[workflow_id]
+        del self._workflows[workflow_id]  # Its versions stay: executions are read by them.
         return True
 
     async def list_webhooks(self) -> list[WebhookRoute]:

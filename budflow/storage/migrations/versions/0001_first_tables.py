@@ -48,7 +48,7 @@ def _make_workflows() -> None:
     op.create_index("workflows_by_project", "workflows", ["project_id", "id"])
     op.create_table(
         "workflow_versions",
-        sa.Column("workflow_id", ID, sa.ForeignKey("workflows.id"), nullable=False),
+        sa.Column("workflow_id", ID, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("project_id", ID, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
