@@ -20,8 +20,8 @@ from benchmarks.wrk import Load, wrk
 from budflow.cli.demo.server_process import ServerProcess, server_process
 
 TITLE = "Webhooks"
-ROUNDS = 3
-SECONDS = 6
+ROUNDS = 7
+SECONDS = 4
 OPEN_RATE = 300
 OPEN_SECONDS = 15
 BODY = {"name": "Ada", "total": 120}
