@@ -16,7 +16,7 @@ from budflow.model.failure import Failure
 from budflow.model.identity import new_id
 from budflow.model.item import ItemList
 from budflow.model.principal import Principal
-from budflow.model.workflow import VersionNotFound, WebhookRoute
+from budflow.model.workflow import WebhookRoute
 from budflow.nodes.trigger.webhook import WebhookParams
 from budflow.services.problem_document import InternalError
 from budflow.services.trigger_workflow import Triggered, TriggerEvent, trigger_workflow
@@ -127,10 +127,7 @@ class WebhookDoor:
         return Answer(answer.status, (*answer.headers, (EXECUTION_HEADER, triggered.execution.id)), answer.body)
 
     async def _armed(self, route: WebhookRoute) -> tuple[Plan, WebhookParams]:
-        try:
-            _, plan = await self._services.plans.get(route.project_id, route.workflow_id, route.version)
-        except VersionNotFound:
-            raise WebhookUnknown from None  # Deleted since the table was read.
+        _, plan = await self._services.plans.get(route.project_id, route.workflow_id, route.version)
         params = plan.trigger(route.node).params.fixed
         if not isinstance(params, WebhookParams):
             raise WebhookUnknown

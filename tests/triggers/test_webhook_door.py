@@ -161,9 +161,12 @@ async def test_an_unpublished_and_a_deleted_workflow_stop_answering(server: Http
     assert (await server.stranger.post("/webhook/greet/Ada")).status_code == 404
 
 
-async def test_a_workflow_that_another_server_deleted_is_not_found(server: HttpServer) -> None:
+async def test_a_workflow_that_another_server_deleted_is_not_found_once_the_table_was_read_again(
+    server: HttpServer,
+) -> None:
     workflow_id = await server.publish(greeting())
     await server.runtime.services.store.delete_workflow("default", workflow_id)
+    await server.runtime.services.triggers.refresh()
 
     assert (await server.stranger.post("/webhook/greet/Ada")).status_code == 404
 
