@@ -1,7 +1,6 @@
-"""The HTTP application: every route of routes/, the webhook door before them, and what is mounted beside them."""
+"""The HTTP application: every route of routes/, the webhook door before them, and the probes of its health."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Annotated, Any, Protocol, get_args
 
@@ -26,8 +25,6 @@ WEBHOOK_PREFIX = "/webhook/"
 #: Our own clients say by which door the caller came in, so that executions show it. It grants nothing.
 DOOR_HEADER = "X-Budflow-Door"
 _DOORS = frozenset(get_args(Door)) - {"webhook"}
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 class Runtime(Protocol):
@@ -66,10 +63,8 @@ class Api(FastAPI):
         return super().openapi()
 
 
-def create_api(
-    runtime: Runtime, *, mounts: Mapping[str, ASGIApp] | None = None, lifespan: Lifespan | None = None
-) -> FastAPI:
-    """The ASGI application of a server. `mounts` are other applications by path, such as `/mcp`."""
+def create_api(runtime: Runtime) -> FastAPI:
+    """The ASGI application of a server. It has no lifespan: who serves it opens and closes the runtime."""
     routes = find_routes()
     api = Api(
         routes,
@@ -80,14 +75,11 @@ def create_api(
         docs_url=f"{API_PREFIX}/docs",
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        lifespan=lifespan,
     )
     install_problem_handlers(api)
     for name, route in routes.items():
         _add(api, name, route, runtime)
     _add_health(api, runtime.services)
-    for path, app in (mounts or {}).items():
-        api.mount(path, app)
     api.add_middleware(Front, host=runtime.services.settings.host)
     return api
 
