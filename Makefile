@@ -12,12 +12,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CHECKS := check-format check-lint check-types check-imports check-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check $(CHECKS) bench fmt docs clean
+.PHONY: help demo serve test crash-matrix check $(CHECKS) bench fmt docs clean
 
 help:
 	@echo 'make demo [EXECUTOR=ray|inprocess]  the main job on real input, from an agent to a finished execution'
 	@echo 'make serve                          run the server on loopback'
 	@echo 'make test                           everything that CI runs'
+	@echo 'make crash-matrix [SEED=n]          kill real servers at every transition and at random; docs/reliability.md'
 	@echo 'make check                          format, lint, types, import contracts, freshness of the docs'
 	@echo 'make bench | fmt | docs | clean     benchmarks; format the code; generate the docs; remove what was made'
 
@@ -32,6 +33,9 @@ test: check
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -m 'not process and not ray' -n $(JOBS) --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest -m 'process or ray' -n $(JOBS) --dist loadgroup --cov --cov-append --cov-report=term-missing:skip-covered
+
+crash-matrix: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.crash.matrix $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target $(CHECKS)

@@ -27,7 +27,7 @@ def main() -> None:
         figures = asyncio.run(case.measure())
         text = table(figures)
         print(text, flush=True)
-        sections.append(f"## {case.TITLE}\n\n{case.__doc__.strip()}\n\n{text}\n")
+        sections.append(f"## {case.TITLE}\n\n{(case.__doc__ or '').strip()}\n\n{text}\n")
     if wanted == every:
         REPORT.write_text(_report(sections), encoding="utf-8")
         print(f"\nWritten to {REPORT.relative_to(Path.cwd())}.")
@@ -40,8 +40,10 @@ def _report(sections: list[str]) -> str:
     head = (
         "# Performance\n\n"
         f"Made by `make bench` on {datetime.now(UTC):%Y-%m-%d} at {commit or 'no commit'}: {os.cpu_count()} cores, "
-        f"{platform.system()}, Python {platform.python_version()}. Client and server share the machine. Ratios are "
-        "against a peer measured in the same run; absolute figures move with the machine.\n"
+        f"{platform.system()}, Python {platform.python_version()}. Client and server share the machine. Of several "
+        "rounds "
+        "the median counts; the smallest and the largest stand in parentheses. Ratios are against a peer measured in "
+        "the same run; absolute figures move with the machine.\n"
     )
     return head + "\n" + "\n".join(sections)
 

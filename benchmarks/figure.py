@@ -16,10 +16,16 @@ class Figure:
     note: str = ""
 
 
+def typical(values: Sequence[float]) -> float:
+    """What stands for several rounds, and is held against the goal: their median."""
+    return median(values)
+
+
 def milliseconds(seconds: Sequence[float]) -> str:
     """Median and spread of durations."""
     low, middle, high = min(seconds) * 1000, median(seconds) * 1000, max(seconds) * 1000
-    return f"{middle:.1f} ms ({low:.1f} to {high:.1f})"
+    digits = 1 if middle >= 1 else 2
+    return f"{middle:.{digits}f} ms ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -4,11 +4,14 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from budflow.egress.client import GuardedClient
+from budflow.egress.files import RootedFiles
 from budflow.egress.policy import AddressPolicy, parse_allow
+from budflow.execution.lists import ListStore
 from budflow.execution.ports import Heavy
-from budflow.execution.run import Tools
+from budflow.execution.tools import Tools
 from budflow.model.execution import Place
 from budflow.nodes.registry import Registry, build
 
@@ -22,8 +25,19 @@ class Runner:
     close: Callable[[], Awaitable[None]]
 
 
-def open_runner(http_allow: tuple[str, ...], place: Place | None = None, heavy: Heavy | None = None) -> Runner:
-    """Everything that a run needs in this process. `place` is this process, unless an executor knows better."""
+def open_runner(
+    http_allow: tuple[str, ...],
+    place: Place | None = None,
+    heavy: Heavy | None = None,
+    *,
+    file_roots: tuple[Path, ...] = (),
+    lists: ListStore | None = None,
+) -> Runner:
+    """Everything that a run needs in this process. `place` is this process, unless an executor knows better.
+
+    Without `lists` long lists stay in memory.
+    """
     client = GuardedClient(AddressPolicy(parse_allow(http_allow)))
     here = place or Place("inprocess", socket.gethostname(), os.getpid())
-    return Runner(build(), Tools(here, client, heavy), client.aclose)
+    tools = Tools(here, client, heavy, files=RootedFiles(file_roots), lists=lists)
+    return Runner(build(), tools, client.aclose)

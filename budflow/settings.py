@@ -12,6 +12,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+SECONDS_MAX = 100 * 366 * 86_400
+
 
 class Settings(BaseSettings):
     """Everything that can be set. The name of a field in capitals after `BUDFLOW_` is its variable."""
@@ -30,6 +32,15 @@ class Settings(BaseSettings):
         "127.0.0.1", description="The address to listen on. Only loopback is allowed without TLS in front."
     )
     port: int = Field(8710, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="The address at which people and other systems reach this server, such as https://flows.example; "
+        "unset: the one that it listens on. Resume links begin with it.",
+    )
+    resume_link_seconds: float = Field(
+        30 * 86_400.0, gt=0, le=10 * 366 * 86_400, description="How long a resume link is valid."
+    )
     executor: Literal["inprocess", "ray"] = Field("inprocess", description="Where executions run.")
     ray_address: str = Field("local", description="`local` starts Ray on this machine; `host:port` joins a cluster.")
     ray_runners: int = Field(2, ge=1, le=1024, description="How many runner actors to keep on Ray.")
@@ -38,8 +49,32 @@ class Settings(BaseSettings):
         (),
         description="Hosts, addresses or networks (with an optional port) that workflows may reach although private.",
     )
+    file_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Directories below which workflows may read and write files; without any they may use none."
+    )
+    blob_url: str | None = Field(
+        None,
+        description="Where long lists of items are kept: file:// and the absolute path of a directory; unset: `blobs` "
+        "in the data directory.",
+    )
+    retention_succeeded_seconds: int = Field(
+        14 * 86_400,
+        ge=0,
+        le=SECONDS_MAX,
+        description="How long an execution that succeeded is kept; 0 does not keep it. Each workflow's "
+        "`settings.retention` may say otherwise, here and in the next two.",
+    )
+    retention_failed_seconds: int = Field(
+        60 * 86_400, ge=0, le=SECONDS_MAX, description="How long one that failed or was cancelled is kept."
+    )
+    retention_executions_max: int = Field(
+        10_000, ge=0, description="How many ended executions of a workflow are kept, the newest."
+    )
     running_max: int = Field(1000, ge=1, description="How many executions one runner advances at the same time.")
     queued_max: int = Field(100_000, ge=1, description="How many executions may wait; beyond it a trigger gets 503.")
+    lease_seconds: float = Field(
+        10.0, ge=0.2, le=600, description="How long after its last sign of life a server's executions are taken over."
+    )
     webhook_body_bytes_max: int = Field(
         16 * 1024 * 1024, ge=1, description="The largest body a webhook takes, in bytes."
     )
@@ -48,7 +83,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
 
-    @field_validator("http_allow", mode="before")
+    @field_validator("http_allow", "file_roots", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -57,6 +92,14 @@ class Settings(BaseSettings):
     @classmethod
     def _expand(cls, value: Path) -> Path:
         return value.expanduser()
+
+    @field_validator("file_roots")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        roots = tuple(root.expanduser() for root in value)
+        if not all(root.is_absolute() for root in roots):
+            raise ValueError("Each directory must be an absolute path.")
+        return roots
 
     @classmethod
     def settings_customise_sources(

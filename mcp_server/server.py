@@ -82,8 +82,9 @@ async def answer(tool: Tool, services: Services, principal: Principal, arguments
         error_id = new_id("err")
         log.exception("mcp.tool_broke", tool=tool.name, error_id=error_id)
         return _refused(InternalError(error_id=error_id))
-    bytes_max = max(ANSWER_BYTES_MAX, getattr(request, "bytes_max", 0))
-    shape = fit(view.model_dump(mode="json"), tool.cut, bytes_max)
+    shape = view.model_dump(mode="json")
+    if not tool.whole:
+        shape = fit(shape, tool.cut, max(ANSWER_BYTES_MAX, getattr(request, "bytes_max", 0)))
     return CallToolResult(content=[TextContent(text=orjson.dumps(shape).decode())], structured_content=shape)
 
 

@@ -27,7 +27,8 @@ class Tool:
     """A use case as an agent sees it. Make one with `Tool.of`.
 
     The four hints are MCP's annotations. `cut` names what may be shortened when an answer is too long, least
-    important first: paths into the answer, parts joined by dots, `*` for each entry of a list or an object.
+    important first: paths into the answer, parts joined by dots, `*` for each entry of a list or an object. With
+    `whole` nothing of it is ever cut, since the agent is to send it back.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Tool:
     destructive: bool
     open_world: bool
     cut: tuple[str, ...]
+    whole: bool
 
     @staticmethod
     def of(
@@ -56,6 +58,7 @@ class Tool:
         destructive: bool = False,
         open_world: bool = False,
         cut: tuple[str, ...] = (),
+        whole: bool = False,
     ) -> "Tool":
         """A tool for a use case, which gives the name and both models.
 
@@ -77,6 +80,7 @@ class Tool:
             destructive=destructive,
             open_world=open_world,
             cut=cut,
+            whole=whole,
         )
 
     @property
@@ -89,8 +93,22 @@ class Tool:
         return dict(_compact(self.arguments.model_json_schema()))
 
     def output_schema(self) -> dict[str, Any]:
-        """JSON Schema of the answer."""
-        return dict(_compact(self.answer.model_json_schema(mode="serialization")))
+        """JSON Schema of the answer, down to its fields: an agent sees what is inside them when it gets one, and would
+        pay for a description of all that at every start.
+        """
+        schema = self.answer.model_json_schema(mode="serialization")
+        return dict(_compact(_without_models({key: part for key, part in schema.items() if key != "$defs"})))
+
+
+def _without_models(schema: Any) -> Any:
+    """The schema with no more said of a model inside it than that it is an object."""
+    if isinstance(schema, list):
+        return [_without_models(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return {"type": "object", **{key: part for key, part in schema.items() if key != "$ref"}}
+    return {key: _without_models(part) for key, part in schema.items()}
 
 
 def _compact(schema: Any) -> Any:

@@ -9,8 +9,8 @@ import orjson
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
-from budflow.errors import BudflowError
-from budflow.execution.ports import Link, Running, Work
+from budflow.execution.ports import ExecutionBroken, Link, RunLetGo, Running, Work
+from budflow.execution.records import Rest
 from budflow.model.event import Event
 from ray_jobs.cluster import Cluster, Joined, RayStartFailed
 from ray_jobs.pool import Pool, Runner, RunnerLost
@@ -22,7 +22,7 @@ BEGIN_TRIES = 3
 DOCUMENTS_MAX = 1_000
 
 
-class RunBroken(BudflowError):
+class RunBroken(ExecutionBroken):
     """The engine failed in the runner actor."""
 
     code = "ray.run_broken"
@@ -117,6 +117,8 @@ class RunningOnRay:
         self._pool, self._work, self._document, self._link = pool, work, document, link
         self._id = work.execution.id
         self._runner: Runner | None = None
+        self._rest: Rest | None = None
+        self._gone = False
         self._inbound: asyncio.Queue[Event] = asyncio.Queue()
         self.task = asyncio.get_running_loop().create_task(self._advance())
         # Whoever waits gets what broke it; nobody need wait.
@@ -128,7 +130,17 @@ class RunningOnRay:
 
     async def wait(self) -> None:
         """See Running. Raises RunnerLost, RunBroken, and ClaimLost from the journal."""
-        await self.task
+        try:
+            await self.task
+        except asyncio.CancelledError:
+            if self._gone:
+                raise RunLetGo from None
+            raise
+
+    def let_go(self) -> None:
+        """See Running."""
+        self._gone = True
+        self.task.cancel()
 
     async def _advance(self) -> None:
         delivering: asyncio.Task[None] | None = None
@@ -153,7 +165,7 @@ class RunningOnRay:
     async def _begin(self) -> tuple[Runner, Report]:
         """Hand the work over. An actor that died meanwhile has reported nothing, so another may begin it anew."""
         parent = self._work.execution.parent
-        work = pack_work(self._work.execution, self._work.events)
+        work = pack_work(self._work)
         for left in reversed(range(BEGIN_TRIES)):
             runner = self._runner = self._pool.pick(apart_from=parent.execution_id if parent else None)
             runner.executions.add(self._id)
@@ -171,8 +183,13 @@ class RunningOnRay:
         self._link.append(*report.events)
         for call in report.calls:
             self._link.call(call)
-        for node, number in report.cancelled_calls:
-            self._link.cancel_call(node, number)
+        for node, number, rounds in report.cancelled_calls:
+            self._link.cancel_call(node, number, rounds)
+        for ask in report.asks:
+            self._link.reserve(ask)
+        if report.rest != self._rest:
+            self._rest = report.rest
+            self._link.idle(report.rest)
         if report.broken is not None:
             raise RunBroken(report.broken)
         if report.commit:

@@ -3,6 +3,7 @@
 import asyncio
 
 from budflow.execution.ports import ChildCall
+from budflow.execution.records import RateAsk, Rest
 from budflow.model import event as e
 from budflow.model.journal import encode
 from ray_jobs.wire import pack_report
@@ -16,7 +17,9 @@ class Outbox:
     def __init__(self) -> None:
         self._events: list[e.StoredEvent] = []
         self._calls: list[ChildCall] = []
-        self._cancelled_calls: list[tuple[str, int]] = []
+        self._cancelled_calls: list[tuple[str, int, tuple[int, ...]]] = []
+        self._asks: list[RateAsk] = []
+        self._rest: Rest | None = None
         self._appended = 0  # Events so far; `_reported` and `_durable` count the same way.
         self._reported = 0
         self._durable = 0
@@ -56,9 +59,19 @@ class Outbox:
         self._calls.append(call)
         self._ready.set()
 
-    def cancel_call(self, node: str, call: int) -> None:
+    def cancel_call(self, node: str, call: int, rounds: tuple[int, ...] = ()) -> None:
         """See Link."""
-        self._cancelled_calls.append((node, call))
+        self._cancelled_calls.append((node, call, rounds))
+        self._ready.set()
+
+    def reserve(self, ask: RateAsk) -> None:
+        """See Link."""
+        self._asks.append(ask)
+        self._ready.set()
+
+    def idle(self, rest: Rest | None) -> None:
+        """See Link."""
+        self._rest = rest
         self._ready.set()
 
     # --- the owner's side ----------------------------------------------------------------------------------------
@@ -85,13 +98,15 @@ class Outbox:
             self._events,
             self._calls,
             self._cancelled_calls,
+            self._asks,
+            self._rest,
             commit=bool(self._commits),
             flush=self._flush,
             done=done,
             broken=broken,
         )
         self._reported = self._appended
-        self._events, self._calls, self._cancelled_calls, self._flush = [], [], [], False
+        self._events, self._calls, self._cancelled_calls, self._asks, self._flush = [], [], [], [], False
         return report
 
     def durable(self) -> None:

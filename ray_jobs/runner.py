@@ -16,7 +16,7 @@ from functools import partial
 import orjson
 import ray
 
-from budflow.execution.ports import Heavy, Work
+from budflow.execution.ports import Heavy
 from budflow.execution.run import Run
 from budflow.execution.segment import Opened
 from budflow.graph.plan import Plan, compile_plan
@@ -75,9 +75,9 @@ class RunnerActor:
 
         `document` is the stored workflow as JSON. Beginning a run anew drops the one before.
         """
-        execution, events = unpack_work(packed)
+        work = unpack_work(packed, lambda execution: self._plan(execution, document))
+        execution = work.execution
         self._drop(execution.id)
-        work = Work(execution, {}, self._plan(execution, document), events)
         outbox = Outbox()
         run = Run(work, outbox, self._tools, self._runner)
         run.start()

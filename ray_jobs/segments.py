@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from budflow.execution.node_run import NodeResult, NodeRun
+from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import Work
 from budflow.execution.segment import OpenTools, all_failed, late, limit_seconds, pack, unpack_result
 from budflow.model.execution import Place

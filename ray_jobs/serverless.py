@@ -11,6 +11,7 @@ from budflow.errors import BudflowError
 from budflow.execution.active import Active
 from budflow.execution.children import CALL_DEPTH_MAX, CallTooDeep
 from budflow.execution.ports import ChildCall, Work
+from budflow.execution.records import RateAsk, Rest
 from budflow.execution.run import Run
 from budflow.execution.segment import OpenTools
 from budflow.graph.plan import compile_plan
@@ -20,6 +21,7 @@ from budflow.model.execution import Execution, Mode, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import EMPTY, ItemList, Json
+from budflow.model.path import path_of
 from budflow.model.principal import DEFAULT_PROJECT
 from budflow.model.workflow import WorkflowNotFound
 from ray_jobs.wire import pack_events
@@ -84,7 +86,9 @@ class Serverless:
         if document is None:
             raise WorkflowNotFound(f"The workflow {call.workflow_id} was not sent along.")
         items = ItemList(call.items.items, [-1] * len(call.items))
-        return self._begin(call.workflow_id, document, items, None, Parent(above.id, call.node, call.call, depth))
+        return self._begin(
+            call.workflow_id, document, items, None, Parent(above.id, path_of(call.node, call.rounds), call.call, depth)
+        )
 
 
 class _Link:
@@ -95,7 +99,7 @@ class _Link:
     def __init__(self, serverless: Serverless, active: Active) -> None:
         self._serverless, self.active = serverless, active
         self.events: list[e.Event] = []
-        self._callees: dict[tuple[str, int], _Link] = {}
+        self._callees: dict[tuple[str, int], _Link] = {}  # By the path of the node and the number of its call.
         self._cancelled: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -124,26 +128,42 @@ class _Link:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def cancel_call(self, node: str, call: int) -> None:
+    def cancel_call(self, node: str, call: int, rounds: tuple[int, ...] = ()) -> None:
         """See Link."""
-        self._cancelled.add((node, call))
-        if (node, call) in self._callees:
-            self._cancel(self._callees[node, call])
+        key = (path_of(node, rounds), call)
+        self._cancelled.add(key)
+        if key in self._callees:
+            self._cancel(self._callees[key])
+
+    def reserve(self, ask: RateAsk) -> None:
+        """See Link. There is nobody to share a rate with: it is free."""
+        now = utc_now()
+        asyncio.get_running_loop().call_soon(self.run.deliver, e.Reserved(now, ask.node, ask.ask, now, ask.rounds))
+
+    def idle(self, rest: Rest | None) -> None:
+        """See Link. There is nobody to give the execution back to."""
 
     def _cancel(self, callee: "_Link") -> None:
         callee.run.deliver(e.CancelRequested(utc_now(), f"execution:{self.active.execution.id}"))
 
     async def _call(self, call: ChildCall) -> None:
+        key = (path_of(call.node, call.rounds), call.call)
         try:
-            callee = self._callees[call.node, call.call] = self._serverless.call(self, call)
+            callee = self._callees[key] = self._serverless.call(self, call)
         except BudflowError as error:
             refused = Failure.of(error, call.node)
-            self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, "failed", EMPTY, refused))
+            self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, "failed", EMPTY, refused, call.rounds))
             return
-        self.append(e.ChildStarted(utc_now(), call.node, call.call, callee.active.execution.id, call.workflow_id))
-        if (call.node, call.call) in self._cancelled:
+        started = e.ChildStarted(
+            utc_now(), call.node, call.call, callee.active.execution.id, call.workflow_id, call.rounds
+        )
+        self.append(started)
+        self.run.deliver(started)
+        if call.awaited and key in self._cancelled:
             self._cancel(callee)  # It was asked for before there was a callee to cancel.
         end = await callee.ended()
+        if not call.awaited:
+            return
         items = callee.active.result() if end.status == "succeeded" else EMPTY
         failure = None if end.failure is None else replace(end.failure, node=call.node)
-        self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, end.status, items, failure))
+        self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, end.status, items, failure, call.rounds))

@@ -4,20 +4,23 @@ A message is the size of its head in 4 bytes, the head as JSON, and the parts th
 passes bytes as they are, where objects would be pickled on one side and built again on the other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from budflow.execution.ports import ChildCall
+from budflow.execution.ports import ChildCall, Work
+from budflow.execution.records import RateAsk, Rest
+from budflow.graph.plan import Plan
 from budflow.model.event import Event, StoredEvent
-from budflow.model.execution import Execution, Parent
-from budflow.model.journal import decode, decode_items, encode, encode_items
+from budflow.model.execution import Execution, Limit, Origin, Parent
+from budflow.model.item_codec import decode_items, encode_items
+from budflow.model.journal import decode, encode
 
 _SIZE_BYTES = 4
-_TIMES = ("created_at", "started_at", "finished_at")
+_TIMES = ("created_at", "started_at", "finished_at", "wake_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,15 @@ class Report:
     """What a run did since the last one.
 
     `commit` asks for an answer only when everything so far is durable, `flush` that it be made so without waiting.
+    `rest` is what it waits for while it computes nothing.
     After `done` the actor holds nothing of the run any more; `broken` says what ended it where it was no event.
     """
 
     events: Sequence[Event]
     calls: Sequence[ChildCall] = ()
-    cancelled_calls: Sequence[tuple[str, int]] = ()
+    cancelled_calls: Sequence[tuple[str, int, tuple[int, ...]]] = ()
+    asks: Sequence[RateAsk] = ()
+    rest: Rest | None = None
     commit: bool = False
     flush: bool = False
     done: bool = False
@@ -40,7 +46,9 @@ class Report:
 def pack_report(
     events: Sequence[StoredEvent],
     calls: Sequence[ChildCall],
-    cancelled_calls: Sequence[tuple[str, int]],
+    cancelled_calls: Sequence[tuple[str, int, tuple[int, ...]]],
+    asks: Sequence[RateAsk] = (),
+    rest: Rest | None = None,
     **flags: Any,
 ) -> bytes:
     """A Report as bytes; `flags` are its other fields. Sequence numbers are left out: only the owner gives them."""
@@ -48,10 +56,12 @@ def pack_report(
     head = {
         "events": _heads(events),
         "calls": [
-            (call.node, call.call, call.workflow_id, call.version, len(part))
+            (call.node, call.call, call.workflow_id, call.version, len(part), call.rounds, call.awaited)
             for call, part in zip(calls, items, strict=True)
         ],
         "cancelled_calls": cancelled_calls,
+        "asks": asks,
+        "rest": rest,
         **flags,
     }
     return _message(head, (*(event.payload for event in events), *items))
@@ -62,27 +72,46 @@ def unpack_report(packed: bytes) -> Report:
     head, parts = _opened(packed)
     events = _events(head.pop("events"), parts)
     calls = [
-        ChildCall(node, call, workflow_id, version, decode_items(orjson.loads(parts.take(size))))
-        for node, call, workflow_id, version, size in head.pop("calls")
+        ChildCall(
+            node, call, workflow_id, version, decode_items(orjson.loads(parts.take(size))), tuple(rounds), awaited
+        )
+        for node, call, workflow_id, version, size, rounds, awaited in head.pop("calls")
     ]
-    cancelled_calls = [(node, call) for node, call in head.pop("cancelled_calls")]
-    return Report(events, calls, cancelled_calls, **head)
+    cancelled_calls = [(node, call, tuple(rounds)) for node, call, rounds in head.pop("cancelled_calls")]
+    asks = [RateAsk(**{**ask, "rounds": tuple(ask["rounds"])}) for ask in head.pop("asks")]
+    rest = _rest(head.pop("rest"))
+    return Report(events, calls, cancelled_calls, asks, rest, **head)
 
 
-def pack_work(execution: Execution, events: Iterable[Event]) -> bytes:
-    """An execution and its events so far."""
-    stored = [encode(0, event) for event in events]
-    return _message({"execution": execution, "events": _heads(stored)}, [event.payload for event in stored])
+def pack_work(work: Work) -> bytes:
+    """An execution, its events so far and what else its runner cannot know."""
+    stored = [encode(0, event) for event in work.events]
+    head = {
+        "execution": work.execution,
+        "events": _heads(stored),
+        "resume_url": work.resume_url,
+        "static": dict(work.static),
+    }
+    return _message(head, [event.payload for event in stored])
 
 
-def unpack_work(packed: bytes) -> tuple[Execution, tuple[Event, ...]]:
-    """The reverse of `pack_work`, without the failure, which only an execution that has ended has."""
+def unpack_work(packed: bytes, plan_of: Callable[[Execution], Plan]) -> Work:
+    """The reverse of `pack_work`, without the document, and the failure, which only one that has ended has."""
     head, parts = _opened(packed)
     shape = head["execution"]
     times = {name: datetime.fromisoformat(shape[name]) if shape[name] else None for name in _TIMES}
-    parent = Parent(**shape["parent"]) if shape["parent"] else None
-    execution = Execution(**{**shape, **times, "parent": parent, "failure": None})
-    return execution, tuple(_events(head["events"], parts))
+    parts_of = {"parent": Parent, "origin": Origin, "limit": Limit}
+    inner = {name: build(**shape[name]) if shape[name] else None for name, build in parts_of.items()}
+    execution = Execution(**{**shape, **times, **inner, "failure": None})
+    events = tuple(_events(head["events"], parts))
+    return Work(execution, {}, plan_of(execution), events, head["resume_url"], head["static"])
+
+
+def _rest(shape: Any) -> Rest | None:
+    if shape is None:
+        return None
+    wake_at = datetime.fromisoformat(shape["wake_at"]) if shape["wake_at"] else None
+    return Rest(shape["reason"], wake_at, shape["stopping"])
 
 
 def pack_events(events: Iterable[Event]) -> bytes:

@@ -39,9 +39,9 @@ def command(data_dir: Path, *args: str, exits: int = 0, **settings: str) -> subp
     return done
 
 
-def eventually(holds: Callable[[], Any], what: str) -> Any:
+def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
     """What `holds` gives, as soon as that is true."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while not (value := holds()):
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.05)

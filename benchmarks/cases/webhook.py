@@ -7,9 +7,11 @@ sends at a fixed rate whatever the answers do, so its latencies hold the waiting
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -48,7 +50,7 @@ async def measure() -> list[Figure]:
     """Bare and BudFlow by turns, then the open loop, then a check that nothing was lost."""
     with TemporaryDirectory(prefix="budflow-bench-") as folder:
         async with bare_server() as bare, server_process(Path(folder) / "data", {}) as server:
-            await publish(server)
+            await publish(server, DOCUMENT)
             hook = f"{server.address}/webhook/bench"
             await wrk(hook, SCRIPT, seconds=2)
             pairs: list[tuple[Load, Load]] = []
@@ -87,10 +89,10 @@ async def measure() -> list[Figure]:
     ]
 
 
-async def publish(server: ServerProcess) -> None:
-    """Create and publish the workflow."""
+async def publish(server: ServerProcess, document: Mapping[str, Any]) -> None:
+    """Create and publish a workflow."""
     async with httpx2.AsyncClient(base_url=server.address, headers=server.headers) as http:
-        created = (await http.post("/api/v1/workflows", json={"document": DOCUMENT})).raise_for_status().json()
+        created = (await http.post("/api/v1/workflows", json={"document": document})).raise_for_status().json()
         (await http.post(f"/api/v1/workflows/{created['workflow']['id']}/publish", json={})).raise_for_status()
 
 

@@ -18,6 +18,7 @@ from budflow.api.route import Route, find_routes
 from budflow.model.principal import Door, Principal
 from budflow.services.keys import Keys
 from budflow.services.problem_document import ProblemDocument
+from budflow.services.resume_links import PREFIX as RESUME_PREFIX
 from budflow.services.use_case import Services
 
 API_PREFIX = "/api/v1"
@@ -39,22 +40,27 @@ class Runtime(Protocol):
     @property
     def webhook_door(self) -> ASGIApp: ...
 
+    @property
+    def resume_door(self) -> ASGIApp: ...
+
 
 class Api(FastAPI):
-    """FastAPI with the webhook door before it, describing its operations by `routes_by_id`."""
+    """FastAPI with the doors for strangers before it, describing its operations by `routes_by_id`."""
 
-    def __init__(self, routes_by_id: Mapping[str, Route[Any, Any]], webhooks: ASGIApp, **settings: Any) -> None:
+    def __init__(self, routes_by_id: Mapping[str, Route[Any, Any]], doors: Mapping[str, ASGIApp], **settings: Any):
         super().__init__(**settings)
-        self.routes_by_id, self._webhooks = routes_by_id, webhooks
+        self.routes_by_id, self._doors = routes_by_id, tuple(doors.items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Webhooks go straight to their door: they are the hot path, and strangers may call them by any host name,
-        such as that of a tunnel.
+        """Webhooks and resume links go straight to their doors: webhooks are the hot path, and strangers may call both
+        by any host name, such as that of a tunnel.
         """
-        if scope["type"] == "http" and scope["path"].startswith(WEBHOOK_PREFIX):
-            await self._webhooks(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        if scope["type"] == "http":
+            for prefix, door in self._doors:
+                if scope["path"].startswith(prefix):
+                    await door(scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
@@ -68,7 +74,7 @@ def create_api(runtime: Runtime) -> FastAPI:
     routes = find_routes()
     api = Api(
         routes,
-        runtime.webhook_door,
+        {WEBHOOK_PREFIX: runtime.webhook_door, RESUME_PREFIX: runtime.resume_door},
         title="BudFlow",
         version=__version__,
         openapi_url=f"{API_PREFIX}/openapi.json",

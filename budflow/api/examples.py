@@ -33,6 +33,7 @@ VERSION = {
     "workflow": WORKFLOW,
     "version": 1,
     "document": DOCUMENT,
+    "inputs": {},
     "created_at": "2026-01-05T09:00:00Z",
     "created_by": "owner",
 }
@@ -43,12 +44,17 @@ EXECUTION = {
     "version": 1,
     "mode": "api",
     "status": "succeeded",
+    "waiting": None,
+    "wake_at": None,
     "cancelling": False,
     "created_at": "2026-01-05T09:01:00Z",
     "started_at": "2026-01-05T09:01:00Z",
     "finished_at": "2026-01-05T09:01:00.002000Z",
     "duration_ms": 2.0,
-    "parent_execution_id": None,
+    "parent": None,
+    "origin": None,
+    "takeovers": 0,
+    "traceparent": None,
     "failure": None,
 }
 
@@ -57,15 +63,20 @@ def _node(key: str, type_name: str) -> dict[str, Any]:
     return {
         "key": key,
         "type": type_name,
+        "container": None,
+        "body": None,
         "status": "succeeded",
+        "runs": 1,
         "started_at": "2026-01-05T09:01:00Z",
         "finished_at": "2026-01-05T09:01:00.001000Z",
         "duration_ms": 1.0,
         "tries": 1,
         "counts": {"main": 1},
+        "progress": None,
         "segment": 0,
         "place": {"executor": "inprocess", "host": "laptop", "pid": 4711, "actor": None, "ray_node": None},
         "failure": None,
+        "failed_at": [],
         "children": [],
         "items": None,
     }
@@ -74,6 +85,18 @@ def _node(key: str, type_name: str) -> dict[str, Any]:
 EXECUTION_DETAIL = {
     "execution": EXECUTION,
     "nodes": [_node("hook", "trigger.webhook"), _node("greet", "data.set")],
-    "result": {"total": 1, "items": [{"json": {"greeting": "Hello, Ada!"}}], "truncated": False},
+    "waits": [],
+    "result": {"total": 1, "items": [{"json": {"greeting": "Hello, Ada!"}}], "truncated": False, "problem": None},
     "responded": None,
+}
+
+WAIT = {
+    "execution_id": EXECUTION_ID,
+    "node": "ask",
+    "reason": "approval",
+    "opened_at": "2026-01-05T09:01:00Z",
+    "until": "2026-01-07T09:01:00Z",
+    "ask": {"text": "Pay 900 EUR?", "approvers": None},
+    "answered": False,
+    "resume_url": "https://flows.example/resume/WzEsImRlZmF1bHQiXQ.8Zs1K0fD4xv2mQ7rJ5tYbN3cLpWgHhUe9aBdEiOqTkM",
 }

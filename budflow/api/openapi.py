@@ -68,7 +68,7 @@ def _asked(route: Route[Any, Any]) -> dict[str, Any]:
         for name in fields
         if name in route.in_path or not route.has_body
     ]
-    described += [_header(header, fields[name]) for name, header in route.headers.items()]
+    described += [_header(route, header, fields[name]) for name, header in route.headers.items()]
     if described:
         shape["parameters"] = described
     if route.has_body:
@@ -96,8 +96,8 @@ def _parameter(route: Route[Any, Any], name: str, where: str, field: dict[str, A
     return shape
 
 
-def _header(header: str, field: dict[str, Any]) -> dict[str, Any]:
-    description = f"{field.get('description', '')} Wins over the query."
+def _header(route: Route[Any, Any], header: str, field: dict[str, Any]) -> dict[str, Any]:
+    description = f"{field.get('description', '')} Wins over the {'body' if route.has_body else 'query'}."
     return {"name": header, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
 
 

@@ -16,6 +16,9 @@ from budflow.services.use_case import RequestModel, UseCase
 Request = TypeVar("Request", bound=RequestModel)
 Result = TypeVar("Result")
 
+#: The headers of routes that start executions.
+STARTING: Mapping[str, str] = {"idempotency_key": "Idempotency-Key", "traceparent": "traceparent"}
+
 _IN_PATH = re.compile(r"\{(\w+)\}")
 
 

@@ -19,6 +19,7 @@ KEY_VARIABLE = "BUDFLOW_KEY"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 WAIT_SECONDS = 20.0
+POLL_SECONDS = 1.0
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -70,12 +71,22 @@ class Client:
         detail: dict[str, Any] = self.post(f"/workflows/{workflow_id}/executions", body)
         return detail
 
-    def wait(self, execution_id: str) -> dict[str, Any]:
-        """The execution when it has ended, however long that takes."""
+    def wait(self, execution_id: str, *, to_the_end: bool = False) -> dict[str, Any]:
+        """The execution when it has ended, or waits for somebody, however long that takes.
+
+        `to_the_end` goes on while somebody is waited for.
+        """
         while True:
+            began = time.monotonic()
             detail: dict[str, Any] = self.get(f"/executions/{execution_id}/wait", wait_seconds=WAIT_SECONDS)
             if detail["execution"]["status"] in TERMINAL:
                 return detail
+            if time.monotonic() - began >= WAIT_SECONDS:
+                continue
+            # The server answered before the time was over: only somebody outside can make it go on.
+            if not to_the_end:
+                return detail
+            time.sleep(POLL_SECONDS)
 
     def events(self, execution_id: str) -> Iterator[dict[str, Any]]:
         """The events of an execution as they come, until it has ended (server-sent events, WHATWG HTML 9.2)."""

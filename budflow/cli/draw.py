@@ -1,6 +1,6 @@
 """What people see of workflows and executions: tables, and an execution as a tree of its nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +24,8 @@ COLOURS = {
 
 
 def status_text(status: str) -> Text:
-    """A status in its colour."""
-    return Text(status, style=COLOURS.get(status, ""))
+    """A status in its colour, and what may follow it after a colon."""
+    return Text(status, style=COLOURS.get(status.partition(":")[0], ""))
 
 
 def moment(at: str | datetime | None) -> str:
@@ -59,22 +59,19 @@ def execution_tree(detail: Mapping[str, Any], children: Mapping[str, Mapping[str
     """An execution with its segments and where each ran, and their nodes with times and items by port.
 
     `detail` is an ExecutionDetailView as JSON; `children` those of called executions by id, drawn below their callers.
+    What ran in the body of a container is drawn below the container.
     """
     execution = detail["execution"]
     head = Text.assemble(
         (execution["id"], "bold"), "  ", status_text(execution["status"]), f"  {spent(execution['duration_ms'])}"
     )
     tree = Tree(head)
-    segments: dict[int, Tree] = {}
+    inside: dict[str | None, list[Mapping[str, Any]]] = {}
     for node in detail["nodes"]:
-        number = node["segment"]
-        if number not in segments:
-            where = place_text(node["place"]) or "did not run"
-            segments[number] = tree.add(Text(f"segment {number} · {where}", style="dim"))
-        branch = segments[number].add(_node_text(node))
-        for child in node["children"]:
-            known = (children or {}).get(child)
-            branch.add(execution_tree(known, children) if known is not None else Text(f"called {child}"))
+        inside.setdefault(node.get("container"), []).append(node)
+    if None not in inside:  # Only nodes inside of a container were asked for.
+        inside = {None: detail["nodes"]}
+    _add_nodes(tree, inside.get(None, []), inside, children or {})
     if execution.get("failure"):
         tree.add(failure_text(execution["failure"]))
     return tree
@@ -97,12 +94,34 @@ def execution_page(detail: Mapping[str, Any]) -> RenderableType:
                 "workflow": f"{execution['workflow_id']} version {execution['version']}",
                 "started by": execution["mode"],
                 "created": moment(execution["created_at"]),
-                "parent": execution["parent_execution_id"],
+                "waits for": execution.get("waiting"),
+                "goes on": moment(execution.get("wake_at")) or None,
+                "called by": _who(execution.get("parent")),
+                "repeats": _who(execution.get("origin")),
+                "taken over": f"{execution['takeovers']} times, in a row" if execution.get("takeovers") else None,
                 "cancelling": "yes" if execution["cancelling"] and execution["status"] == "running" else None,
             }
         ),
         execution_tree(detail),
+        *([waits_table(detail["waits"])] if detail.get("waits") else []),
     )
+
+
+def waits_table(waits: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Open waits in lines, and below them the addresses by which somebody without an account may answer."""
+    rows = [
+        (
+            one["execution_id"],
+            one["node"],
+            one["reason"] + (" (answered)" if one["answered"] else ""),
+            moment(one["until"]),
+            one["ask"].get("text", ""),
+        )
+        for one in waits
+    ]
+    # A line of its own, so that an address can be copied whole.
+    addresses = [Text(f"{one['node']}: {one['resume_url']}") for one in waits if one["resume_url"]]
+    return Group(table(*("execution", "node", "reason", "until", "asks"), rows=rows), *addresses)
 
 
 def executions_table(executions: Sequence[Mapping[str, Any]]) -> Table:
@@ -112,7 +131,7 @@ def executions_table(executions: Sequence[Mapping[str, Any]]) -> Table:
         rows=[
             (
                 one["id"],
-                status_text(one["status"]),
+                status_text(one["status"] + (f": {one['waiting']}" if one.get("waiting") else "")),
                 one["mode"],
                 moment(one["created_at"]),
                 spent(one["duration_ms"]),
@@ -135,6 +154,11 @@ def workflows_table(workflows: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
+def nodes_table(document: Mapping[str, Any]) -> Table:
+    """The nodes of a document in lines, those in bodies indented below their containers."""
+    return table("node", "type", "notes", rows=list(_node_rows(document, "")))
+
+
 def event_line(kind: str, at: str | datetime, data: Any) -> Text:
     """One event of a journal in a line."""
     value = datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -147,8 +171,51 @@ def event_line(kind: str, at: str | datetime, data: Any) -> Text:
     return text
 
 
+def _add_nodes(
+    tree: Tree,
+    nodes: Sequence[Mapping[str, Any]],
+    inside: Mapping[str | None, Sequence[Mapping[str, Any]]],
+    children: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Draw the nodes of one graph by segment; `inside` are those in bodies, by the key of their container."""
+    segments: dict[int, Tree] = {}
+    for node in nodes:
+        number = node["segment"]
+        if number not in segments:
+            where = place_text(node["place"]) or "did not run"
+            segments[number] = tree.add(Text(f"segment {number} · {where}", style="dim"))
+        branch = segments[number].add(_node_text(node))
+        for child in node["children"]:
+            known = children.get(child)
+            branch.add(execution_tree(known, children) if known is not None else Text(f"called {child}"))
+        bodies: dict[str, list[Mapping[str, Any]]] = {}
+        for inner in inside.get(node["key"], ()):
+            bodies.setdefault(inner["body"], []).append(inner)
+        for name, members in bodies.items():
+            _add_nodes(branch.add(Text(name, style="italic")), members, inside, children)
+
+
+def _node_rows(graph: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str, str]]:
+    for key, node in graph["nodes"].items():
+        yield f"{indent}{key}", node["type"], node.get("notes", "")
+        for name, body in node.get("bodies", {}).items():
+            yield f"{indent}  {name}:", "", ""
+            yield from _node_rows(body, f"{indent}    ")
+
+
+def _who(other: Mapping[str, Any] | None) -> str | None:
+    if other is None:
+        return None
+    kind = f"{other['kind']} of " if "kind" in other else ""
+    return f"{kind}{other['execution_id']}" + (f", node {other['node']}" if other["node"] else "")
+
+
 def _node_text(node: Mapping[str, Any]) -> Text:
     text = Text.assemble((node["key"], "bold"), f" {node['type']}  ", status_text(node["status"]))
+    if node["runs"] > 1:
+        text.append(f"  {node['runs']} runs")
+    if node.get("progress"):
+        text.append(f"  {node['progress']['done']} of {node['progress']['total']}", style="cyan")
     ports = [f"{port} {count}" for port, count in node["counts"].items() if count]
     if ports:
         text.append(f"  [{', '.join(ports)}]")
@@ -156,4 +223,6 @@ def _node_text(node: Mapping[str, Any]) -> Text:
         text.append(f"  {spent(node['duration_ms'])}")
     if node["tries"] > 1:
         text.append(f"  {node['tries']} tries", style="yellow")
+    if node.get("failed_at"):
+        text.append(f"  failed at {', '.join(node['failed_at'][:5])}", style="red")
     return text

@@ -18,8 +18,12 @@ import httpx2
 from budflow.egress.policy import AddressPolicy, AddressRefused, IpAddress
 from budflow.errors import BudflowError
 
-CONNECTIONS_MAX = 1000
-IDLE_CONNECTIONS_MAX = 100
+# A pool looks at each of its connections for every request: many small ones take a thousand at once, one would not.
+POOLS = 20
+POOL_CONNECTIONS_MAX = 50
+# Idle connections that the first pool keeps, which alone has all the requests of quieter times; and each of the others.
+FIRST_IDLE_MAX = 50
+OTHER_IDLE_MAX = 3
 IDLE_SECONDS_MAX = 15.0
 # With several addresses, how long one may stay silent before the next is tried: a broken IPv6 route is the usual case.
 ATTEMPT_SECONDS_MAX = 5.0
@@ -162,52 +166,82 @@ class _TcpStream(httpcore2.AsyncNetworkStream):
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """httpx2's way into the pool, HTTP/1.1 only; what goes wrong comes out as the errors of this module."""
+    """httpx2's way into the pools, HTTP/1.1 only; what goes wrong comes out as the errors of this module."""
 
     def __init__(self, policy: AddressPolicy, resolve: Resolve, tls: ssl.SSLContext | None) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
-            max_connections=CONNECTIONS_MAX,
-            max_keepalive_connections=IDLE_CONNECTIONS_MAX,
-            keepalive_expiry=IDLE_SECONDS_MAX,
-            http1=True,
-            http2=False,
-            network_backend=GuardedBackend(policy, resolve),
-        )
+        tls = tls or httpx2.create_ssl_context(trust_env=False)
+        backend = GuardedBackend(policy, resolve)
+        self._pools = [
+            _Pool(tls, backend, idle_max=OTHER_IDLE_MAX if number else FIRST_IDLE_MAX) for number in range(POOLS)
+        ]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request, follow nothing. Raises the errors of this module and AddressRefused."""
         host = request.url.host
+        outgoing = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        # The first with room, so that connections are used again; where none has any, the wait is shared out.
+        pool = next((one for one in self._pools if one.requests < POOL_CONNECTIONS_MAX), None)
+        pool = pool or min(self._pools, key=lambda one: one.requests)
         with _own_errors(host):
-            response = await self._pool.handle_async_request(
-                httpcore2.Request(
-                    method=request.method,
-                    url=httpcore2.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+            response = await pool.send(outgoing)
         return httpx2.Response(
             status_code=response.status,
             headers=response.headers,
-            stream=_ResponseStream(response, host),
+            stream=_ResponseStream(response, pool, host),
             extensions=response.extensions,
         )
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pool.aclose()
+        for pool in self._pools:
+            await pool.connections.aclose()
+
+
+class _Pool:
+    """Some of the connections; `requests` of it are under way or wait for one of them."""
+
+    def __init__(self, tls: ssl.SSLContext, backend: httpcore2.AsyncNetworkBackend, *, idle_max: int) -> None:
+        self.requests = 0
+        self.connections = httpcore2.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=POOL_CONNECTIONS_MAX,
+            max_keepalive_connections=idle_max,
+            keepalive_expiry=IDLE_SECONDS_MAX,
+            http1=True,
+            http2=False,
+            network_backend=backend,
+        )
+
+    async def send(self, request: httpcore2.Request) -> httpcore2.Response:
+        """Send a request, which is over when `release` is called for its response."""
+        self.requests += 1
+        try:
+            return await self.connections.handle_async_request(request)
+        except BaseException:
+            self.requests -= 1
+            raise
+
+    async def release(self, response: httpcore2.Response) -> None:
+        """Give the response's connection back."""
+        self.requests -= 1
+        await response.aclose()
 
 
 class _ResponseStream(httpx2.AsyncByteStream):
-    def __init__(self, response: httpcore2.Response, host: str) -> None:
+    def __init__(self, response: httpcore2.Response, pool: _Pool, host: str) -> None:
         self._response = response
+        self._pool: _Pool | None = pool
         self._host = host
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -217,7 +251,9 @@ class _ResponseStream(httpx2.AsyncByteStream):
                     yield part
 
     async def aclose(self) -> None:
-        await self._response.aclose()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.release(self._response)
 
 
 @contextmanager

@@ -11,13 +11,17 @@ from budflow.model.item import EMPTY, ItemList
 
 @dataclass(slots=True)
 class Active:
-    """One execution under way. `sinks` holds the outputs of nodes that lead nowhere."""
+    """One execution under way. `sinks` holds the outputs of nodes that lead nowhere.
+
+    `watchers` counts those who wait for its end, however long it takes: while there are any it is not given back.
+    """
 
     execution: Execution
     plan: Plan
     responded: e.Responded | None = None
     finished: e.Finished | None = None
     sinks: dict[int, ItemList] = field(default_factory=dict)
+    watchers: int = 0
     #: Set when there is an answer to the trigger, or the end, and it is durable; an exception when neither will come.
     answered: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     ended: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())

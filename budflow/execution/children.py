@@ -1,23 +1,38 @@
-"""Executions that others call: admitted in the caller's journal, cancelled with it, told to it at their end."""
+"""Executions that others bring about: called by a node, or run because one failed; and what their caller is told.
 
-import asyncio
+A child is admitted in its caller's journal. Its end is a signal to the caller, written in the transaction that ends
+the child: wherever and whenever the caller is taken up again, it hears of it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Protocol
 
 from budflow.errors import BudflowError
-from budflow.execution.held import Held, Spawn
+from budflow.execution.held import CallKey, ErrorRun, Held, Spawn
+from budflow.execution.journal import Child
+from budflow.execution.limits import limit_of
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import ChildCall, ExecutionBroken
-from budflow.graph.plan import Plan
+from budflow.graph.plan import Plan, PlanNode
 from budflow.log import get_log
 from budflow.model import event as e
 from budflow.model.execution import Execution, Parent
 from budflow.model.failure import Failure, NodeError
 from budflow.model.identity import new_id, utc_now
-from budflow.model.item import EMPTY, ItemList
+from budflow.model.item import EMPTY, Item, ItemList
 from budflow.model.journal import encode
+from budflow.model.path import parse_path, path_of
+from budflow.model.spilled import made_from
+from budflow.model.traceparent import traceparent_of
 from budflow.model.workflow import VersionRecord
+from budflow.nodes.trigger.manual import ManualParams, checked_items
 
 CALL_DEPTH_MAX = 32
+ERROR_TRIGGER = "trigger.error"
 
 log = get_log(__name__)
 
@@ -29,50 +44,123 @@ class CallTooDeep(NodeError):
     hint = f"At most {CALL_DEPTH_MAX} levels are allowed; look for a workflow that calls itself."
 
 
+class CallCycle(NodeError):
+    """A workflow calls itself, directly or through others."""
+
+    code = "workflow.call_cycle"
+    hint = "Repeat with `flow.while` or `flow.for_each` instead, or call another workflow."
+
+
 class Launch(Protocol):
     """Begin to advance an execution whose first event is stored."""
 
-    def __call__(self, execution: Execution, version: VersionRecord, plan: Plan, admitted: e.Admitted) -> Held: ...
+    async def __call__(
+        self, execution: Execution, version: VersionRecord, plan: Plan, admitted: e.Admitted
+    ) -> Held: ...
+
+
+class Cancel(Protocol):
+    """Cancel an execution, wherever it is."""
+
+    async def __call__(self, project_id: str, execution_id: str, by: str) -> Execution | None: ...
 
 
 class Children:
     """The calls of all executions of one owner."""
 
-    def __init__(self, plans: PlanCache, runner: str, launch: Launch, spawn: Spawn) -> None:
-        self._plans, self._runner, self._launch, self._spawn = plans, runner, launch, spawn
+    def __init__(
+        self,
+        plans: PlanCache,
+        runner: str,
+        launch: Launch,
+        cancel: Cancel,
+        spawn: Spawn,
+        look: Callable[[], None],
+        stored: Callable[[str], AbstractContextManager[None]],
+    ) -> None:
+        self._plans, self._runner, self._launch, self._cancel = plans, runner, launch, cancel
+        self._spawn, self._look, self._stored = spawn, look, stored
 
     def call(self, parent: Held, call: ChildCall) -> None:
-        """Start a child; its end is delivered to the parent, also when it never comes to run."""
-        self._spawn(self._see_through(parent, call))
+        """Start a child; one that cannot be started is told to the parent as having failed."""
+        self._spawn(self._start_or_tell(parent, call))
 
-    def cancel(self, parent: Held, node: str, number: int) -> None:
+    def cancel(self, parent: Held, key: CallKey) -> None:
         """Cancel a child, or see to it that it is cancelled as soon as it has started."""
-        parent.cancelled_calls.add((node, number))
-        child = parent.children.get((node, number))
+        parent.cancelled_calls.add(key)
+        child = parent.calls.get(key)
         if child is not None:
-            self._deliver_cancel(parent, child)
+            self._spawn(self._cancel_one(parent, child))
 
-    async def _see_through(self, parent: Held, call: ChildCall) -> None:
+    async def prepare_error_workflow(self, execution: Execution, plan: Plan) -> ErrorRun | None:
+        """What is to run when an execution fails: everything about it but the failure. None where nothing is."""
+        wanted = plan.settings.error_workflow
+        if wanted is None or execution.mode == "error":
+            return None
         try:
-            child = await self._start(parent, call)
-        except Exception as error:  # noqa: BLE001 - the worker's loop: the parent must not wait for ever
-            failure = Failure.of(_told(error), call.node)
-            finished = e.ChildFinished(utc_now(), call.node, call.call, "failed", EMPTY, failure)
-        else:
-            await asyncio.wait([child.ended])
-            finished = _end_of(child, call)
-            del parent.children[call.node, call.call]
-        parent.deliver(finished)
+            version, error_plan = await self._plans.get_to_run(execution.project_id, wanted)
+            trigger = error_plan.trigger(None, ERROR_TRIGGER)
+        except BudflowError as error:
+            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise  # That may pass; without it nobody would ever hear of a failure.
+            log.warning("error_workflow.unusable", workflow=wanted, execution=execution.id, error=str(error))
+            return None
+        now = utc_now()
+        told = {
+            "execution": {
+                "id": execution.id,
+                "workflow_id": execution.workflow_id,
+                "workflow_name": plan.name,
+                "version": execution.version,
+                "mode": execution.mode,
+            }
+        }
+        follower_id = new_id("exe")
+        follower = Execution(
+            id=follower_id,
+            project_id=execution.project_id,
+            workflow_id=wanted,
+            version=version.version,
+            mode="error",
+            status="queued",
+            created_at=now,
+            priority=error_plan.settings.priority,
+            traceparent=traceparent_of(follower_id, execution.traceparent),
+        )
+        items = ItemList.of([told])
+        try:
+            follower = replace(follower, limit=limit_of(error_plan, follower, items))
+        except BudflowError as error:
+            log.warning("error_workflow.unlimited", workflow=wanted, execution=execution.id, error=str(error))
+        return ErrorRun(follower, e.Admitted(now, trigger.key, "error", f"execution:{execution.id}", items))
 
-    async def _start(self, parent: Held, call: ChildCall) -> Held:
+    async def _start_or_tell(self, parent: Held, call: ChildCall) -> None:
+        try:
+            await self._start(parent, call)
+        except Exception as error:  # noqa: BLE001 - the worker's loop: the parent must not wait for ever
+            if (path_of(call.node, call.rounds), call.call) in parent.calls:
+                return  # It is stored, or the parent's journal broke over that: either is taken up again.
+            if isinstance(error, BudflowError) and error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                parent.give_up()  # Taken up again, it calls again.
+                return
+            failure = Failure.of(_told(error), call.node)
+            now = utc_now()
+            parent.deliver(e.ChildFinished(now, call.node, call.call, "failed", EMPTY, failure, call.rounds))
+
+    async def _start(self, parent: Held, call: ChildCall) -> None:
         above = parent.execution
         depth = above.parent.depth + 1 if above.parent is not None else 1
         if depth > CALL_DEPTH_MAX:
             raise CallTooDeep
+        if call.workflow_id in (above.workflow_id, *parent.callers):
+            raise CallCycle(f"The workflow {call.workflow_id} is being run by this call already.")
         version, plan = await self._plans.get_to_run(above.project_id, call.workflow_id, call.version)
+        trigger = plan.trigger(None)
+        items = inputs_of(trigger, made_from(call.items, -1))
         now = utc_now()
+        path, execution_id = path_of(call.node, call.rounds), new_id("exe")
         execution = Execution(
-            id=new_id("exe"),
+            id=execution_id,
             project_id=above.project_id,
             workflow_id=call.workflow_id,
             version=version.version,
@@ -81,46 +169,77 @@ class Children:
             created_at=now,
             started_at=now,
             priority=above.priority,
-            parent=Parent(above.id, call.node, call.call, depth),
+            parent=Parent(above.id, path, call.call, depth, call.awaited),
             runner=self._runner,
             token=1,
+            # The same for the same call of a retried parent, so that what was done is not done again.
+            scope=hashlib.sha256(f"{above.effect_scope}/{path}/{call.call}".encode()).hexdigest()[:32],
+            traceparent=traceparent_of(execution_id, above.traceparent),
         )
-        items = ItemList(call.items.items, [-1] * len(call.items))
-        admitted = e.Admitted(now, plan.trigger(None).key, "child", f"execution:{above.id}", items, execution.parent)
-        parent.journal.add_child(
-            (execution, (encode(0, admitted),)),
-            e.ChildStarted(now, call.node, call.call, execution.id, call.workflow_id),
+        limit = limit_of(plan, execution, items)
+        if limit is not None:  # It waits for its turn like any other; who is called is never dropped.
+            execution = replace(execution, limit=limit, status="queued", started_at=None, runner=None, token=0)
+        callers = (*parent.callers, above.workflow_id)
+        admitted = e.Admitted(
+            now, trigger.key, "child", f"execution:{above.id}", items, execution.parent, callers=callers
         )
-        await parent.journal.commit()
-        child = self._launch(execution, version, plan, admitted)
-        parent.children[call.node, call.call] = child
-        if (call.node, call.call) in parent.cancelled_calls:
-            self._deliver_cancel(parent, child)
-        return child
+        started = e.ChildStarted(now, call.node, call.call, execution.id, call.workflow_id, call.rounds)
+        with self._stored(execution.id):
+            parent.start_child((execution, (encode(0, admitted),)), started)
+            await parent.journal.commit()
+            if not call.awaited:
+                parent.deliver(started)
+            if limit is None:
+                await self._launch(execution, version, plan, admitted)
+            else:
+                self._look()
+        if call.awaited and (path, call.call) in parent.cancelled_calls:
+            await self._cancel_one(parent, execution.id)
 
-    def _deliver_cancel(self, parent: Held, child: Held) -> None:
-        child.deliver(e.CancelRequested(utc_now(), f"execution:{parent.execution.id}"))
+    async def _cancel_one(self, parent: Held, child_id: str) -> None:
+        execution = parent.execution
+        try:
+            await parent.journal.commit()  # Why it is cancelled must be known first, or the caller might go on without.
+            await self._cancel(execution.project_id, child_id, f"execution:{execution.id}")
+        except BudflowError as error:
+            log.warning("child.not_cancelled", execution=child_id, error=str(error))
+            parent.give_up()  # Taken up again, it cancels again.
 
 
-def _end_of(child: Held, call: ChildCall) -> e.ChildFinished:
-    """The child's end as the parent sees it: the same code, with the way down to where it happened."""
-    broken, finished = child.ended.exception(), child.finished
-    if finished is not None and broken is None and finished.status == "succeeded":
-        return e.ChildFinished(utc_now(), call.node, call.call, "succeeded", child.result())
-    if broken is not None or finished is None:
-        failure = (
-            Failure.of(broken, call.node)
-            if isinstance(broken, BudflowError)
-            else Failure.of(ExecutionBroken(), call.node)
-        )
-        status: e.EndStatus = "failed"
-    else:
-        failure = finished.failure or Failure("execution.cancelled", "The called execution was cancelled.")
-        status = finished.status
+def inputs_of(trigger: PlanNode, items: ItemList) -> ItemList:
+    """The items that a `trigger.manual` takes, with what it declares filled in. Raises InputInvalid."""
+    declared = trigger.params.fixed
+    return checked_items(declared, items) if isinstance(declared, ManualParams) else items
+
+
+def end_of_child(child: Execution, name: str, finished: e.Finished, result: ItemList) -> e.ChildFinished | None:
+    """A child's end as its caller sees it: the same code, with the way down to where it happened.
+
+    `name` is that of its workflow. None where nobody waits for it.
+    """
+    parent = child.parent
+    if parent is None or not parent.awaited:
+        return None
+    node, rounds = parse_path(parent.node)
+    if finished.status == "succeeded":
+        return e.ChildFinished(finished.at, node, parent.call, "succeeded", result, rounds=rounds)
+    failure = finished.failure or Failure("execution.cancelled", "The called execution was cancelled.")
     where = f" at `{failure.node}`" if failure.node else ""
-    message = f"In `{child.plan.name}` ({child.execution.id}){where}: {failure.message}"
-    failure = Failure(failure.code, message, failure.hint, call.node, failure.retriable)
-    return e.ChildFinished(utc_now(), call.node, call.call, status, EMPTY, failure)
+    message = f"In `{name}` ({child.id}){where}: {failure.message}"
+    failure = Failure(failure.code, message, failure.hint, node, failure.retriable)
+    return e.ChildFinished(finished.at, node, parent.call, finished.status, EMPTY, failure, rounds)
+
+
+def after_failure(held: Held, finished: e.Finished) -> Child | None:
+    """The error workflow's execution, for one that failed."""
+    if finished.status != "failed" or held.error_workflow is None:
+        return None
+    run = held.error_workflow
+    failure = {} if finished.failure is None else finished.failure.to_json()
+    [item] = run.admitted.items.items
+    items = ItemList([Item({**item.json, "failure": failure})], [-1])
+    admitted = replace(run.admitted, at=finished.at, items=items)
+    return replace(run.execution, created_at=finished.at), (encode(0, admitted),)
 
 
 def _told(error: BaseException | None) -> BudflowError:

@@ -2,49 +2,109 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from budflow.errors import BudflowError
 from budflow.execution.active import Active
-from budflow.execution.journal import Journal
+from budflow.execution.journal import Child, Journal
 from budflow.execution.ports import ChildCall, Running
+from budflow.execution.records import OpenWait, RateAsk, Rest
+from budflow.execution.signal import signal_key, signal_of, wait_key
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.execution import Execution
+from budflow.model.path import path_of
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+CallKey = tuple[str, int]  # The path of a node, and the number of its call.
 
 
-class Calls(Protocol):
-    """Who starts and cancels what an execution calls."""
+@dataclass(frozen=True, slots=True)
+class ErrorRun:
+    """What is to run when an execution fails; the failure itself is still to be put into the item it brings."""
+
+    execution: Execution
+    admitted: e.Admitted
+
+
+class Office(Protocol):
+    """What a held execution needs of who holds it: for its calls, and when it rests."""
 
     def call(self, parent: "Held", call: ChildCall) -> None: ...
 
-    def cancel(self, parent: "Held", node: str, number: int) -> None: ...
+    def cancel_call(self, parent: "Held", key: CallKey) -> None: ...
+
+    def reserve(self, held: "Held", ask: RateAsk) -> None: ...
+
+    def idle(self, held: "Held") -> None: ...
+
+    def ended_child(self, held: "Held", finished: e.Finished) -> e.ChildFinished | None: ...
+
+    def after_failure(self, held: "Held", finished: e.Finished) -> Child | None: ...
 
 
 class Held(Active):
     """Meets Link. `running` is set once its run was started, and `task` sees it through to its end."""
 
-    __slots__ = ("_calls", "_spawn", "cancelled_calls", "children", "journal", "running", "task")
+    __slots__ = (
+        "_office",
+        "_spawn",
+        "callers",
+        "calls",
+        "cancelled_calls",
+        "error_workflow",
+        "journal",
+        "report",
+        "rest",
+        "rest_timer",
+        "running",
+        "signalled",
+        "task",
+        "waits",
+    )
 
-    def __init__(self, execution: Execution, plan: Plan, calls: Calls, spawn: Spawn) -> None:
+    def __init__(self, execution: Execution, plan: Plan, office: Office, spawn: Spawn) -> None:
         super().__init__(execution, plan)
-        self._calls, self._spawn = calls, spawn
+        self._office, self._spawn = office, spawn
         self.journal: Journal
         self.running: Running | None = None
         self.task: asyncio.Task[None] | None = None
-        #: What it called and has not ended, and what of it is to be cancelled, by node and number of the call.
-        self.children: dict[tuple[str, int], Held] = {}
-        self.cancelled_calls: set[tuple[str, int]] = set()
+        #: The executions that it called and that have not ended, and the calls that are to be cancelled.
+        self.calls: dict[CallKey, str] = {}
+        self.cancelled_calls: set[CallKey] = set()
+        #: The signals that were delivered and whose events are not journaled yet; the open waits of each node path.
+        self.signalled: set[str] = set()
+        self.waits: dict[str, set[str]] = {}
+        #: What it only waits for, and the timer after which it is given back.
+        self.rest: Rest | None = None
+        self.rest_timer: asyncio.TimerHandle | None = None
+        #: What its parent is told of its end, once that is durable; what runs when it fails.
+        self.report: e.ChildFinished | None = None
+        self.error_workflow: ErrorRun | None = None
+        #: The workflows whose executions called this one, from the outside in.
+        self.callers: tuple[str, ...] = ()
 
     def append(self, *events: e.Event) -> None:
         """See Link."""
-        self.journal.append(*events)
         for event in events:
+            if isinstance(event, e.Finished):
+                self._add_to_end(event)
+            self.journal.append(event)
             self.observe(event)
-            if isinstance(event, e.Responded) and not self.answered.done():
+            self._note(event)
+            if isinstance(event, e.Responded) and not self.answered.done() and not self.leaves_no_trace:
                 self._spawn(self._announce_answer())
+
+    @property
+    def leaves_no_trace(self) -> bool:
+        """Whether a success is not kept, and nothing was stored so far: it is answered when it is known to be one."""
+        return self.plan.settings.retention.succeeded_seconds == 0 and self.journal.unseen
+
+    def start_child(self, child: Child, event: e.ChildStarted) -> None:
+        """Insert a child with the event that names it."""
+        self.journal.add_child(child, event)
+        self._note(event)
 
     async def commit(self) -> None:
         """See Link."""
@@ -56,21 +116,56 @@ class Held(Active):
 
     def call(self, call: ChildCall) -> None:
         """See Link."""
-        self._calls.call(self, call)
+        self._office.call(self, call)
 
-    def cancel_call(self, node: str, call: int) -> None:
+    def cancel_call(self, node: str, call: int, rounds: tuple[int, ...] = ()) -> None:
         """See Link."""
-        self._calls.cancel(self, node, call)
+        self._office.cancel_call(self, (path_of(node, rounds), call))
 
-    def deliver(self, event: e.Event) -> None:
-        """Hand an event to the run; one that is over ignores it."""
+    def reserve(self, ask: RateAsk) -> None:
+        """See Link."""
+        self._office.reserve(self, ask)
+
+    def idle(self, rest: Rest | None) -> None:
+        """See Link."""
+        self.rest = rest
+        self._office.idle(self)
+
+    def deliver(self, event: e.Event, *, signalled: bool = False) -> None:
+        """Hand an event to the run; one that is over ignores it. `signalled`: it stands in the store as a signal."""
+        if signalled and (key := signal_key(event)) is not None:
+            if key in self.signalled:
+                return
+            self.signalled.add(key)
         if self.running is not None:
             self.running.deliver(event)
+
+    def remember(self, event: e.Event) -> None:
+        """Take note of what the journal has already, of an execution that is taken up again."""
+        self.observe(event)
+        match event:
+            case e.ChildStarted():
+                self.calls[path_of(event.node, event.rounds), event.call] = event.execution_id
+            case e.ChildFinished():
+                self.calls.pop((path_of(event.node, event.rounds), event.call), None)
+            case e.WaitStarted():
+                path = path_of(event.node, event.rounds)
+                self.waits.setdefault(path, set()).add(wait_key(path, event.wait))
+            case e.WaitEnded() | e.NodeFinished() | e.NodeFailed() | e.NodeCancelled():
+                self.waits.pop(path_of(event.node, event.rounds), None)
+            case _:
+                pass
 
     def stop_waiting(self) -> None:
         """Let the run go, since its journal broke: what it does from now on could never be written."""
         if self.task is not None and self.task is not asyncio.current_task():
-            self.task.cancel()
+            # Behind its first turn, without which it could not even say that it ends.
+            asyncio.get_running_loop().call_soon(self.task.cancel)
+
+    def give_up(self) -> None:
+        """Let the run go where it stands; who holds the execution takes it up again from its journal."""
+        self.journal.close()
+        self.stop_waiting()
 
     def settle(self, broken: BudflowError | None) -> None:
         """Tell those who wait: the end is durable, or will not come from this process because of `broken`."""
@@ -82,6 +177,46 @@ class Held(Active):
             else:
                 future.set_exception(broken)
                 future.exception()  # Whoever waits gets it; nobody need wait.
+
+    def _note(self, event: e.Event) -> None:
+        """Open and close what others may answer, and use up the signals that brought events."""
+        match event:
+            case e.WaitStarted():
+                path = path_of(event.node, event.rounds)
+                key = wait_key(path, event.wait)
+                self.waits.setdefault(path, set()).add(key)
+                execution = self.execution
+                wait = OpenWait(
+                    execution.id, execution.project_id, key, path, event.reason, event.at, event.until, event.ask
+                )
+                self.journal.open_wait(wait)
+            case e.WaitEnded() | e.NodeFinished() | e.NodeFailed() | e.NodeCancelled():
+                if isinstance(event, e.NodeFinished) and event.static is not None:
+                    self.journal.keep_static(event.static)
+                if self.waits:
+                    for key in self.waits.pop(path_of(event.node, event.rounds), ()):
+                        self.journal.close_wait(key)
+            case e.ChildStarted():
+                self.calls[path_of(event.node, event.rounds), event.call] = event.execution_id
+            case e.ChildFinished():
+                self.calls.pop((path_of(event.node, event.rounds), event.call), None)
+            case _:
+                pass
+        if self.signalled:
+            key_ = event.signal if isinstance(event, e.ResultIgnored) else signal_key(event)
+            if key_ is not None and key_ in self.signalled:
+                self.signalled.discard(key_)
+                self.journal.consume(key_)
+
+    def _add_to_end(self, finished: e.Finished) -> None:
+        """What is to be true together with the end: its caller is told, and a failure is followed up."""
+        parent = self.execution.parent
+        self.report = self._office.ended_child(self, finished)
+        if parent is not None and self.report is not None:
+            self.journal.send(signal_of(parent.execution_id, self.report))
+        followed = self._office.after_failure(self, finished)
+        if followed is not None:
+            self.journal.admit_with_end(followed)
 
     async def _announce_answer(self) -> None:
         try:

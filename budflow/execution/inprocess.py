@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from budflow.execution.ports import Link, Running, Work
-from budflow.execution.run import Run, Tools
+from budflow.execution.run import Run
+from budflow.execution.tools import Tools
 
 
 class InProcessExecutor:

@@ -1,10 +1,13 @@
 """The owner's end of a run: events become rows, in order and in few transactions."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import ExecutionStore, JournalWrite
+from budflow.execution.ports import ExecutionStore
+from budflow.execution.records import JournalWrite, OpenWait, Rest, Signal
 from budflow.model import event as e
 from budflow.model.execution import Claim, Execution, ExecutionEnded, Status
 from budflow.model.failure import Failure
@@ -21,6 +24,19 @@ class JournalClosed(BudflowError):
     code = "execution.let_go"
     http_status = 503
     hint = "The server is shutting down. The execution's state can be read once a server runs again."
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What is written in the same transaction as the events, and is none of them."""
+
+    admission: Execution | None = None
+    children: list[Child] = field(default_factory=list)
+    opened: list[OpenWait] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    consumed: list[str] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    static: dict[str, Any] = field(default_factory=dict)
 
 
 class Journal:
@@ -40,11 +56,11 @@ class Journal:
         admission: Execution | None = None,
         on_break: Callable[[], object] | None = None,
     ) -> None:
-        self._store, self._claim, self._seq, self._admission = store, claim, next_seq, admission
+        self._store, self._claim, self._seq = store, claim, next_seq
+        self._beside = _Beside(admission)
         self._on_break = on_break
         self._stored = next_seq  # Everything before this is durable.
         self._buffer: list[e.StoredEvent] = []
-        self._children: list[Child] = []
         self._end: e.Finished | None = None
         self._writing: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
@@ -61,14 +77,43 @@ class Journal:
             self._seq += 1
             if isinstance(event, e.Finished):
                 self._end = event
-        if self._linger is None and self._admission is None and self._end is None:
+        if self._linger is None and self._beside.admission is None and self._end is None:
             # What no one waits for is written soon all the same; an execution that is not admitted yet stays unseen.
             self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._lingered)
 
     def add_child(self, child: Child, event: e.ChildStarted) -> None:
         """Insert a child execution in the same transaction as the event that names it."""
         self.append(event)
-        self._children.append(child)
+        self._beside.children.append(child)
+
+    def admit_with_end(self, child: Child) -> None:
+        """Insert another execution in the transaction that ends this one."""
+        self._beside.children.append(child)
+
+    def open_wait(self, wait: OpenWait) -> None:
+        """Somebody may answer from now on; written with the event that says so, as are the next three."""
+        self._beside.opened.append(wait)
+        if self._beside.admission is not None:
+            self.flush()  # What somebody may answer must be seen.
+
+    def close_wait(self, key: str) -> None:
+        """Nobody may answer any more."""
+        if any(wait.key == key for wait in self._beside.opened):
+            self._beside.opened = [wait for wait in self._beside.opened if wait.key != key]
+        else:
+            self._beside.closed.append(key)
+
+    def consume(self, key: str) -> None:
+        """What this signal brought is journaled."""
+        self._beside.consumed.append(key)
+
+    def keep_static(self, changed: Mapping[str, Any]) -> None:
+        """Replace static data of the workflow."""
+        self._beside.static.update(changed)
+
+    def send(self, signal: Signal) -> None:
+        """Tell another execution."""
+        self._beside.signals.append(signal)
 
     def flush(self) -> None:
         """See Link."""
@@ -80,26 +125,40 @@ class Journal:
     async def commit(self) -> None:
         """See Link."""
         wanted = self._seq
-        while self.broken is None and self._stored < wanted:
+        while self._stored < wanted:
+            if self.broken is not None:
+                raise self.broken
             self.flush()
             if self._writing is not None:
                 await asyncio.shield(self._writing)
-        if self.broken is not None:
-            raise self.broken
 
-    async def finish(self) -> None:
-        """Commit, without a task for it: for the one who waits for the end, and is cancelled only to let all go."""
+    async def finish(self, rest: Rest | None = None) -> None:
+        """Commit, without a task for it: for the one who waits for the end, and is cancelled only to let all go.
+
+        With `rest` the execution is given back, and nothing can be written by this journal afterwards.
+        """
         while self._writing is not None:
             await asyncio.shield(self._writing)
         if self.broken is not None:
             raise self.broken
-        if self._buffer:
+        if self._buffer or rest is not None:
             written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._writing = written
             try:
-                await self._write()
+                await self._write(rest)
             finally:
                 written.set_result(None)
+        if rest is not None:
+            self._break(JournalClosed())
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nothing of the execution is stored, nor on its way to the store."""
+        return self._beside.admission is not None and self._writing is None
+
+    def discard(self) -> None:
+        """Forget an execution that is `unseen`, as if it had never been."""
+        self._break(JournalClosed())
 
     def close(self) -> None:
         """Write nothing more; whoever still commits gets JournalClosed, unless the end is stored."""
@@ -110,26 +169,32 @@ class Journal:
         self._linger = None
         self.flush()
 
-    async def _write(self) -> None:
+    async def _write(self, rest: Rest | None = None) -> None:
         if self.broken is not None:  # Closed before this had its first turn.
             self._writing = None
             return
-        end = self._end
+        end, beside = self._end, self._beside
         write = JournalWrite(
             claim=self._claim,
             events=tuple(self._buffer),
-            admission=self._admission,
+            admission=beside.admission,
             status=_status_of(end),
             failure=_failure_of(end),
-            children=tuple(self._children),
+            children=tuple(beside.children),
+            opened=tuple(beside.opened),
+            closed=tuple(beside.closed),
+            consumed=tuple(beside.consumed),
+            signals=tuple(beside.signals),
+            static=beside.static,
+            rest=rest,
         )
-        self._buffer, self._children, self._admission = [], [], None
+        self._buffer, self._beside = [], _Beside()
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
         try:
             await self._store.append(write)
-            self._stored = write.events[-1].seq + 1
+            self._stored += len(write.events)
         except BaseException as error:
             self._break(error if isinstance(error, Exception) else JournalClosed())
             if self._on_break is not None:
@@ -142,7 +207,7 @@ class Journal:
 
     def _break(self, error: Exception) -> None:
         self.broken = error
-        self._buffer, self._children, self._admission = [], [], None
+        self._buffer, self._beside = [], _Beside()
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from budflow.execution.produced import Produced
+from budflow.execution.state import At, FrameId
 from budflow.expressions.evaluate import ExpressionFailed
-from budflow.graph.plan import Plan, PlanNode, Source
-from budflow.model.item import EMPTY, ItemList
-
-#: Node number → the items on each of its output ports, in the order of its ports.
-Produced = Mapping[int, Sequence[ItemList]]
+from budflow.graph.plan import ENTRY, Source
+from budflow.model.item import ItemList
+from budflow.model.spilled import all_json, chained, gathered
 
 
 class LineageAmbiguous(ExpressionFailed):
@@ -23,96 +23,130 @@ class NodeView(Mapping[str, Any]):
 
     __slots__ = ("_find", "_key", "_lists")
 
-    def __init__(self, key: str, lists: Sequence[ItemList], find: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, key: str, lists: Sequence[ItemList], find: Callable[[], tuple[int, int]]) -> None:
         self._key, self._lists, self._find = key, lists, find
 
+    @property
+    def position(self) -> int:
+        """Where the item that the current one was made from stands among all. Raises LineageAmbiguous."""
+        port, position = self._find()
+        return sum(len(part) for part in self._lists[:port]) + position
+
     def __getitem__(self, name: str) -> Any:
-        if name == "json":
-            return self._find()
+        if name in ("json", "item"):
+            port, position = self._find()
+            return self._lists[port].items[position].json
         if name == "items":
-            return [item.json for part in self._lists for item in part.items]
+            return all_json(chained(self._lists))
         raise KeyError(name)
 
     def __iter__(self) -> Any:
-        return iter(("json", "items"))
+        return iter(("json", "item", "items"))
 
     def __len__(self) -> int:
-        return 2
+        return 3
 
 
 class NodeViews(Mapping[str, NodeView]):
-    """What `$node` reads, seen from one item of one node."""
+    """What `$node` reads, seen from one item of one run of a node."""
 
-    __slots__ = ("_node", "_ordinal", "_plan", "_produced")
+    __slots__ = ("_at", "_ordinal", "_produced")
 
-    def __init__(self, plan: Plan, produced: Produced, node: PlanNode, ordinal: int | None) -> None:
-        self._plan, self._produced, self._node, self._ordinal = plan, produced, node, ordinal
+    def __init__(self, produced: Produced, at: At, ordinal: int | None) -> None:
+        self._produced, self._at, self._ordinal = produced, at, ordinal
 
     def __getitem__(self, key: str) -> NodeView:
-        number = self._plan.index[key]
-        lists = self._produced.get(number)
+        number = self._produced.plan.index[key]
+        lists = self._produced.of(number, self._at.rounds)
         if lists is None:
             raise ExpressionFailed(f"The node `{key}` did not run in this execution.", hint="Is another branch meant?")
-        return NodeView(key, lists, lambda: self._item(key, number, lists))
+        return NodeView(key, lists, lambda: self._find(key, number, lists))
 
     def __iter__(self) -> Any:
-        return iter(self._plan.nodes[number].key for number in self._produced)
+        nodes = self._produced.plan.nodes
+        return iter(node.key for node in nodes if self._produced.of(node.index, self._at.rounds) is not None)
 
     def __len__(self) -> int:
-        return len(self._produced)
+        return sum(1 for _ in self)
 
-    def _item(self, key: str, number: int, lists: Sequence[ItemList]) -> dict[str, Any]:
-        every = [item for part in lists for item in part.items]
-        if len(every) == 1:
-            return every[0].json
-        found = trace(self._plan, self._produced, self._node, self._ordinal, number)
+    def _find(self, key: str, number: int, lists: Sequence[ItemList]) -> tuple[int, int]:
+        """Port and position."""
+        count = sum(len(part) for part in lists)
+        if count == 1:
+            return next(port for port, part in enumerate(lists) if len(part)), 0
+        found = trace(self._produced, self._at, self._ordinal, number)
         if found is None:
-            raise LineageAmbiguous(f"`$node.{key}.json` may be any of {len(every)} items here.")
-        port, position = found
-        return lists[port].items[position].json
+            raise LineageAmbiguous(f"`$node.{key}.json` may be any of {count} items here.")
+        return found
 
 
-def inputs_of(node: PlanNode, produced: Produced) -> tuple[list[ItemList], dict[str, range]]:
-    """The lists that arrive at a node, in the order in which its ordinals count, and the ordinals of each port."""
-    lists: list[ItemList] = []
-    ports: dict[str, range] = {}
-    start = 0
-    for name, sources in zip(node.input_names, node.inputs, strict=True):
-        arriving = [_list_of(source, produced) for source in sources]
-        lists.extend(arriving)
-        size = sum(len(part) for part in arriving)
-        ports[name] = range(start, start + size)
-        start += size
-    return lists, ports
-
-
-def trace(plan: Plan, produced: Produced, node: PlanNode, ordinal: int | None, wanted: int) -> tuple[int, int] | None:
-    """Port and position of the item of node `wanted` that input item `ordinal` of `node` was made from.
+def trace(produced: Produced, at: At, ordinal: int | None, wanted: int) -> tuple[int, int] | None:
+    """Port and position of the item of node `wanted` that input item `ordinal` of `at` was made from.
 
     None where the way is lost: at an item that was made from none or from several, or where no way leads there.
     """
+    plan = produced.plan
+    node, rounds = plan.nodes[at.node], at.rounds
     while ordinal is not None and ordinal >= 0:
-        source = _source_of(node, produced, ordinal)
-        if source is None:
+        found = _source_of(produced, At(node.index, rounds), ordinal)
+        if found is None:
             return None
-        origin, position = source
-        if origin.node == wanted:
-            return origin.port, position
-        node = plan.nodes[origin.node]
-        ordinal = produced[origin.node][origin.port].lineage[position]
+        source, position = found
+        if source.node == wanted:
+            return source.port, position
+        lists = produced.arrived(source, node, rounds)
+        ordinal = lists.lineage[position]
+        if source.node == ENTRY:  # Out of the body: to the item of its container that entered it.
+            container = plan.graphs[node.graph].container
+            if container is None:
+                return None
+            node = plan.nodes[container]
+            rounds = rounds[: node.depth]
+        else:
+            node = plan.nodes[source.node]
     return None
 
 
-def _source_of(node: PlanNode, produced: Produced, ordinal: int) -> tuple[Source, int] | None:
+def out_of(produced: Produced, frame_id: FrameId) -> ItemList:
+    """What reached `$out` in a frame; its lineage says which of the container's input items each was made from."""
+    graph = produced.plan.graphs[frame_id.graph]
+    entry = produced.entries[frame_id]
+    left: list[ItemList] = []
+    for source in graph.exits:
+        if source.node == ENTRY:
+            left.append(entry)
+            continue
+        lists = produced.of(source.node, frame_id.rounds)
+        if lists is None:
+            continue
+        arrived = lists[source.port]
+        at = At(source.node, frame_id.rounds)
+        left.append(ItemList(arrived.items, [_entered(produced, at, ordinal, entry) for ordinal in arrived.lineage]))
+    return gathered(left)
+
+
+def _entered(produced: Produced, at: At, ordinal: int, entry: ItemList) -> int:
+    """The lineage, in `entry`, of the item that input item `ordinal` of a node in the frame was made from."""
+    nodes = produced.plan.nodes
+    number = at.node
+    while ordinal >= 0:
+        found = _source_of(produced, At(number, at.rounds), ordinal)
+        if found is None:
+            return -1
+        source, position = found
+        if source.node == ENTRY:
+            return entry.lineage[position]
+        ordinal = produced.arrived(source, nodes[number], at.rounds).lineage[position]
+        number = source.node
+    return -1
+
+
+def _source_of(produced: Produced, at: At, ordinal: int) -> tuple[Source, int] | None:
+    node = produced.plan.nodes[at.node]
     for sources in node.inputs:
         for source in sources:
-            size = len(_list_of(source, produced))
+            size = len(produced.arrived(source, node, at.rounds))
             if ordinal < size:
                 return source, ordinal
             ordinal -= size
     return None
-
-
-def _list_of(source: Source, produced: Produced) -> ItemList:
-    lists = produced.get(source.node)
-    return EMPTY if lists is None else lists[source.port]

@@ -1,16 +1,31 @@
 """The work of one open node, up to the event that ends it: here, or in another process where it is heavy."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 
-from budflow.execution.node_run import NodeResult, NodeRun, all_failed, effect_of, failure_of, run_node, settle
-from budflow.execution.open_node import Openings, OpenNode
+from budflow.execution.aside import Aside
+from budflow.execution.lists import ListStore
+from budflow.execution.node_result import NodeResult, NodeRun, all_failed, failure_of, settle
+from budflow.execution.node_run import ITEM_CONCURRENCY, effect_of, run_at_once, run_node, store_much
+from budflow.execution.open_node import Openings, OpenNode, Recorded
 from budflow.execution.ports import Heavy, Link, Work
+from budflow.execution.spill import Spill
 from budflow.model import event as e
 from budflow.model.execution import Place
 from budflow.model.failure import Failure
-from budflow.model.item import EMPTY, ItemList
+from budflow.model.files import NO_FILES, FilesCapability
+from budflow.model.item import EMPTY, Item, ItemList
 from budflow.model.node import HttpCapability
+from budflow.model.static_data import StaticData
+
+LINGER_SECONDS = 0.02
+IN_DOUBT = Failure(
+    "node.in_doubt",
+    "A server died while this was being done; nobody knows whether it happened.",
+    "Find out in the system that it was sent to. `settings.on_crash` says what becomes of such items.",
+)
 
 
 class NodeWork:
@@ -25,26 +40,64 @@ class NodeWork:
         http: HttpCapability,
         heavy: Heavy | None,
         now: Callable[[], datetime],
+        files: FilesCapability = NO_FILES,
+        lists: ListStore | None = None,
     ) -> None:
         self._work, self._link, self._openings = work, link, openings
-        self._http, self._heavy, self._now = http, heavy, now
+        self._static = dict(work.static)
+        self._http, self._heavy, self._now, self._files = http, heavy, now, files
+        self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
+        self._open_aside = None if lists is None else partial(Aside, lists.blobs)
 
     async def do(self, opened: OpenNode) -> e.NodeFinished | e.NodeFailed | e.NodeCancelled:
         """Work a light or heavy node off. Raises what a commit before an outside effect raises, and CancelledError."""
         node = opened.node
         if opened.cancelled:  # Before its first turn.
             return self.cancelled(opened)
-        if node.node.disabled:
-            return self.passed_through(opened)
+        if (given := self.given(opened)) is not None:
+            return given
+        if node.spec.static:
+            opened.static = StaticData.of(self._static, node.key)
         run = self._run_of(opened)
         effect = effect_of(run)
+        progress: _Progress | None = None
         if effect != "pure":
-            self._link.append(e.NodeStarted(opened.started_at, node.key, len(opened.items)))
-            await self._link.commit()  # What the world outside is about to see must be known first.
+            progress = await self._announce(opened, run, once=effect == "once")
             opened.effect = effect  # Until here nothing has happened, so it could be cancelled on the spot.
         if node.weight == "heavy" and self._heavy is not None:
-            return self.outcome(opened, *await self._elsewhere(self._heavy, run))
-        return self.outcome(opened, await run_node(run))
+            result, place = await self._elsewhere(self._heavy, run)
+            return self.outcome(opened, await store_much(run, result), place)
+        try:
+            result = await run_node(run)
+        except asyncio.CancelledError:
+            if progress is not None and opened.cancelled:
+                progress.write()
+            raise
+        if progress is not None and result.failed:
+            progress.write()  # A retry of the execution leaves out what was done.
+        return self.outcome(opened, result)
+
+    def compute(self, opened: OpenNode) -> e.NodeFinished | e.NodeFailed:
+        """Work a node off that only computes, at once."""
+        return self.given(opened) or self.outcome(opened, run_at_once(self._run_of(opened)))
+
+    def given(self, opened: OpenNode) -> e.NodeFinished | None:
+        """What the node gives without running: its input where it is disabled, in a test run what is pinned to it."""
+        node = opened.node
+        if node.node.disabled:
+            return self.passed_through(opened)
+        if node.node.pinned is not None and self._work.pinned:
+            return self.finished(opened, {node.output_names[0]: ItemList.of(map(dict, node.node.pinned))})
+        return None
+
+    def in_doubt(self, opened: OpenNode) -> frozenset[int]:
+        """The items of which nobody knows whether they were done before the last runner died."""
+        recorded, kind = opened.recorded, opened.node.spec.kind
+        if recorded is None or kind == "batch" or effect_of(self._run_of(opened)) != "once":
+            return frozenset()
+        if kind == "list":  # All or nothing: one ordinal stands for the whole.
+            return frozenset({0}) - recorded.done.keys()
+        return frozenset(range(min(recorded.begun, len(opened.items)))) - recorded.done.keys()
 
     def outcome(
         self, opened: OpenNode, result: NodeResult, place: Place | None = None
@@ -52,7 +105,9 @@ class NodeWork:
         """What a result means under the node's `on_error`."""
         settled = settle(opened.node, opened.items, result)
         if isinstance(settled, Failure):
-            return e.NodeFailed(self._now(), opened.node.key, opened.started_at, settled, result.tries, place)
+            return e.NodeFailed(
+                self._now(), opened.node.key, opened.started_at, settled, result.tries, place, opened.at.rounds
+            )
         return self.finished(opened, settled, result.tries, place)
 
     def failed(self, opened: OpenNode, failure: Failure) -> e.NodeFinished | e.NodeFailed:
@@ -65,14 +120,33 @@ class NodeWork:
 
     def cancelled(self, opened: OpenNode) -> e.NodeCancelled:
         """The node was stopped."""
-        return e.NodeCancelled(self._now(), opened.node.key)
+        return e.NodeCancelled(self._now(), opened.node.key, opened.at.rounds)
 
     def finished(
         self, opened: OpenNode, outputs: Mapping[str, ItemList], tries: int = 1, place: Place | None = None
     ) -> e.NodeFinished:
         """The node ran; a port that `outputs` leaves out is empty."""
         full = {name: outputs.get(name, EMPTY) for name in opened.node.output_names}
-        return e.NodeFinished(self._now(), opened.node.key, opened.started_at, full, tries, place)
+        key = opened.node.key
+        static = opened.static.changes(self._static, key) if opened.node.spec.static else None
+        if static is not None:
+            self._static.update(static)
+        return e.NodeFinished(self._now(), key, opened.started_at, full, tries, place, opened.at.rounds, static)
+
+    async def _announce(self, opened: OpenNode, run: NodeRun, *, once: bool) -> "_Progress":
+        """Make it durable that an effect is about to happen: what the world outside is to see must be known first."""
+        size = len(opened.items)
+        recorded = opened.recorded
+        if recorded is None:
+            # Of effects that may not be repeated, only those are said to be begun that really are about to be.
+            begun = min(size, ITEM_CONCURRENCY) if once and opened.node.weight == "light" else size
+            recorded = opened.recorded = Recorded(begun)
+            self._link.append(e.NodeStarted(opened.started_at, opened.node.key, size, None, opened.at.rounds, begun))
+        await self._link.commit()
+        progress = _Progress(opened, recorded, self._link, self._now)
+        if opened.node.spec.kind == "item":
+            progress.follow(run)
+        return progress
 
     async def _elsewhere(self, heavy: Heavy, run: NodeRun) -> tuple[NodeResult, Place | None]:
         try:
@@ -81,18 +155,67 @@ class NodeWork:
             return all_failed(run.items, failure_of(run.node, error)), None
 
     def _run_of(self, opened: OpenNode) -> NodeRun:
-        key = opened.node.key
+        key, rounds = opened.node.key, opened.at.rounds
 
         def on_retry(tries: int, failed: int, delay: float, failure: Failure) -> None:
-            self._link.append(e.ItemsRetried(self._now(), key, tries, failed, delay, failure))
+            self._link.append(e.ItemsRetried(self._now(), key, tries, failed, delay, failure, rounds))
 
+        recorded = opened.recorded
         return NodeRun(
             node=opened.node,
             items=opened.items,
             ports=opened.ports,
             scope=self._openings.scope_of(opened),
             now=opened.started_at,
-            effect_scope=self._work.execution.id,
+            effect_scope=self._work.execution.effect_scope,
             http=self._http,
             on_retry=on_retry,
+            path=opened.path,
+            done=recorded.done if recorded is not None else {},
+            in_doubt=opened.refused,
+            traceparent=self._work.execution.traceparent,
+            files=self._files,
+            open_spill=self._open_spill,
+            open_aside=self._open_aside,
+            static=opened.static,
         )
+
+
+class _Progress:
+    """Journals the items of one node with an effect, as they are begun and done."""
+
+    def __init__(self, opened: OpenNode, recorded: Recorded, link: Link, now: Callable[[], datetime]) -> None:
+        self._opened, self._link, self._now = opened, link, now
+        self._begun = self._durable = recorded.begun
+        self._done: dict[int, list[Item]] = {}
+
+    def follow(self, run: NodeRun) -> None:
+        """From now on, until the node has ended."""
+        if self._begun < len(run.items):
+            run.begin = self._begin
+        if len(run.items) > 1:
+            run.on_done = self._on_done
+
+    async def _begin(self, wanted: int) -> None:
+        if wanted <= self._durable:
+            return
+        if wanted > self._begun:
+            self._begun = min(len(self._opened.items), self._begun + ITEM_CONCURRENCY)
+            self._link.append(e.ItemsStarted(self._now(), self._opened.node.key, self._begun, self._opened.at.rounds))
+        begun = self._begun
+        await self._link.commit()
+        self._durable = max(self._durable, begun)
+
+    def _on_done(self, ordinal: int, items: list[Item]) -> None:
+        if not self._done:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.write)
+        self._done[ordinal] = items
+
+    def write(self) -> None:
+        """Journal the items that were done since the last time, unless the node has ended."""
+        done, self._done = self._done, {}
+        if not self._opened.over and done:
+            pairs = [(item, ordinal) for ordinal, items in done.items() for item in items]
+            items = ItemList([item for item, _ in pairs], [ordinal for _, ordinal in pairs])
+            event = e.ItemsFinished(self._now(), self._opened.node.key, tuple(done), items, self._opened.at.rounds)
+            self._link.append(event)

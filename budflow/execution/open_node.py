@@ -1,4 +1,4 @@
-"""A node that runs: the items that reached it, what its expressions see of them, and what it waits for."""
+"""A run of a node that is open: the items that reached it, what its expressions see of them, what it waits for."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -7,22 +7,88 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from budflow.execution.lineage import NodeViews, inputs_of
+from budflow.execution.lineage import NodeViews
+from budflow.execution.produced import Produced
+from budflow.execution.state import At
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import Plan, PlanNode
 from budflow.model.execution import Execution
-from budflow.model.item import Item, ItemList, join
+from budflow.model.failure import Failure
+from budflow.model.item import Item, ItemList
+from budflow.model.path import path_of
+from budflow.model.spilled import join
+from budflow.model.static_data import NO_STATIC, StaticData
 from budflow.model.workflow import Effect
 
 
 @dataclass(slots=True)
-class OpenNode:
-    """One node between its start and its end.
+class Body:
+    """What went into one round of a body, and what came of it: `out`, or the `failure`."""
 
-    `ports` are the ordinals of each input port. A light or heavy node has its `task`, which has `begun` once it got
-    its first turn; a control node has the items of its `calls` that came back and the numbers of those it `awaits`.
+    entry: ItemList
+    out: ItemList | None = None
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class OpenWait:
+    """A wait that began: when it is over by itself, and the timer for that."""
+
+    until: datetime | None
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class OpenControl:
+    """What a control node has of its own while it is open.
+
+    `fed` are its items, with the ordinals of the input items as lineage. `started` are the numbers of its calls,
+    `sources` what went into them and `calls` what came of those that ended.
     """
 
+    fed: ItemList
+    bodies: dict[tuple[str, int], Body] = field(default_factory=dict)
+    sources: dict[int, ItemList] = field(default_factory=dict)
+    calls: dict[int, ItemList] = field(default_factory=dict)
+    started: set[int] = field(default_factory=set)
+    waits: dict[int, OpenWait] = field(default_factory=dict)
+    answers: dict[int, Any] = field(default_factory=dict)
+    deadline: datetime | None = None
+    stopped_at: datetime | None = None
+    cleaned_up: bool = False
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What the journal already has of the work of a node with an effect: how many items were begun, which are done.
+
+    A person was `asked` so often what to do about those in doubt; `decided` are the answers, each with the number of
+    items that were begun then: of others nobody has decided anything.
+    """
+
+    begun: int = 0
+    done: dict[int, list[Item]] = field(default_factory=dict)
+    started_at: datetime | None = None
+    asked: int = 0
+    decided: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a person was asked and has not answered."""
+        return self.asked > len(self.decided)
+
+
+@dataclass(slots=True)
+class OpenNode:
+    """One run of a node between its start and its end.
+
+    `ports` are the ordinals of each input port. A light or heavy node has its `task`, which has `begun` once it got
+    its first turn; a control node has its `control` once its start is journaled. `refused` are items that fail without
+    a try, and `decided` is set when a person has decided about items in doubt, while that is waited for.
+    """
+
+    at: At
     node: PlanNode
     started_at: datetime
     items: Sequence[Item]
@@ -30,10 +96,19 @@ class OpenNode:
     task: asyncio.Task[None] | None = None
     begun: bool = False
     effect: Effect = "pure"
-    calls: dict[int, ItemList] = field(default_factory=dict)
-    awaits: set[int] = field(default_factory=set)
+    recorded: Recorded | None = None
+    control: OpenControl | None = None
     cancelled: bool = False
+    over: bool = False
     grace: asyncio.TimerHandle | None = None
+    static: StaticData = NO_STATIC
+    refused: Mapping[int, Failure] = field(default_factory=dict)
+    decided: "asyncio.Future[None] | None" = None
+
+    @property
+    def path(self) -> str:
+        """The node path."""
+        return path_of(self.node.key, self.at.rounds)
 
     def passed_through(self) -> ItemList:
         """Its input items, unchanged."""
@@ -41,51 +116,78 @@ class OpenNode:
 
 
 class Openings:
-    """What nodes find when they begin, in one execution: items made so far by number of the node that made them."""
+    """Opens the nodes of one execution."""
 
-    def __init__(self, execution: Execution, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, execution: Execution, plan: Plan, produced: Produced, resume_url: str | None) -> None:
+        self._plan, self._produced = plan, produced
         self._names: dict[str, Any] = {
-            "execution": {"id": execution.id, "mode": execution.mode, "started_at": execution.created_at},
+            "execution": {
+                "id": execution.id,
+                "mode": execution.mode,
+                "started_at": execution.created_at,
+                "resume_url": resume_url,
+            },
             "workflow": {"id": plan.workflow_id, "name": plan.name, "version": plan.version},
             "error": None,
         }
         self._zone = ZoneInfo(plan.settings.timezone)
-        self._produced: dict[int, Sequence[ItemList]] = {}
-        self.admitted: Sequence[Item] = ()
 
-    def keep(self, node: PlanNode, outputs: Mapping[str, ItemList]) -> None:
-        """What a node gave, for those behind it."""
-        self._produced[node.index] = [outputs[name] for name in node.output_names]
-
-    def open(self, node: PlanNode, now: datetime) -> OpenNode:
-        """A node with the items that reach it."""
+    def open(self, at: At, now: datetime) -> OpenNode:
+        """A run of a node with the items that reach it."""
+        node = self._plan.nodes[at.node]
         if node.spec.trigger:
-            items, ports = self.admitted, {"main": range(len(self.admitted))}
+            items, ports = self._produced.admitted, {"main": range(len(self._produced.admitted))}
         else:
-            lists, ports = inputs_of(node, self._produced)
+            lists, ports = self._produced.inputs(at)
             items = join(lists).items
         if node.node.run_once and len(items) > 1:
             items = items[:1]
             ports = {name: range(min(ordinals.start, 1), min(ordinals.stop, 1)) for name, ordinals in ports.items()}
-        return OpenNode(node, now, items, ports)
+        return OpenNode(at, node, now, items, ports)
 
-    def scope_of(self, opened: OpenNode) -> Callable[[int | None], Scope]:
-        """What the node's expressions see for an input item, by its ordinal (None: for none)."""
-        items, read = opened.items, opened.node.params.node_keys
+    def open_control(self, opened: OpenNode) -> OpenControl:
+        """What a control node has at its beginning. Raises what its parameter for the items raises."""
+        spec = opened.node.spec
+        if spec.feed is None or opened.node.node.params.get(spec.feed) is None:
+            return OpenControl(opened.passed_through())
+        items: list[Item] = []
+        lineage: list[int] = []
+        scope = self.scope_of(opened)
+        for ordinal in range(len(opened.items)):
+            given = getattr(opened.node.params.resolve(scope(ordinal)), spec.feed)
+            for value in opened.items[ordinal : ordinal + 1] if given is None else given:
+                items.append(_item(value))
+                lineage.append(ordinal)
+        return OpenControl(ItemList(items, lineage))
+
+    def scope_of(self, opened: OpenNode, items: Sequence[Item] | None = None) -> Callable[[int | None], Scope]:
+        """What the node's expressions see for an input item, by its ordinal (None: for none); or for other `items`."""
+        seen_items, read = opened.items if items is None else items, opened.node.params.node_keys
         names: Mapping[str, Any] = {}
 
         def scope(ordinal: int | None) -> Scope:
             nonlocal names
             # Made when first asked for: a node without expressions never asks.
-            names = seen = names or {**self._names, "now": opened.started_at.astimezone(self._zone)}
+            names = seen = names or {
+                **self._names,
+                "now": opened.started_at.astimezone(self._zone),
+                "run_index": opened.at.rounds[-1] if opened.at.rounds else 0,
+            }
             if read:
-                seen = {**names, "node": NodeViews(self._plan, self._produced, opened.node, ordinal)}
+                # Items that are not its inputs have a lineage of their own, which ends here.
+                origin = ordinal if items is None else None
+                seen = {**names, "node": NodeViews(self._produced, opened.at, origin)}
             if ordinal is None:
                 return Scope({}, 0, seen)
-            item = items[ordinal]
+            item = seen_items[ordinal]
             if item.error is not None:
                 seen = {**seen, "error": item.error.to_json()}
             return Scope(item.json, ordinal, seen)
 
         return scope
+
+
+def _item(value: Any) -> Item:
+    if isinstance(value, Item):
+        return value
+    return Item(value) if isinstance(value, dict) else Item({"value": value})

@@ -1,16 +1,18 @@
 """What executing needs from outside: the journal's store and a place to run. Adapters meet these by shape."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from budflow.errors import BudflowError
-from budflow.execution.node_run import NodeResult, NodeRun
+from budflow.execution.node_result import NodeResult, NodeRun
+from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Rest, Signal, Snapshot, TriggerKey
 from budflow.graph.plan import Plan
-from budflow.model.event import Event, StoredEvent
+from budflow.model.event import Admitted, Event, StoredEvent
 from budflow.model.execution import Claim, Execution, Place, Status
-from budflow.model.failure import Failure
 from budflow.model.item import ItemList
+from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WorkflowRecord
 
 
@@ -22,45 +24,105 @@ class ExecutionBroken(BudflowError):
     hint = "This is a fault of the server, not of the workflow; the server's log has the traceback."
 
 
-@dataclass(frozen=True, slots=True)
-class JournalWrite:
-    """Everything one execution writes in one transaction: all of it or nothing.
+class Lease(Protocol):
+    """A runner's right to its executions, renewed beside the event loop until it is closed or lost."""
 
-    `admission` inserts the execution's own row, already leased to `claim.runner` with `claim.token`; without it the
-    row must exist and still carry the claim's token. `events` follow the journal without a gap. `status` is the new
-    status of the row, `failure` goes with `failed`; `finished_at` and `started_at` of the row are taken from the
-    times of the `execution.finished` and `execution.started` events. `children` are inserted as `queued` with their
-    own first events.
-    """
+    def beat(self) -> None:
+        """The event loop makes progress; when it has not for a minute the lease is no longer renewed."""
+        ...
 
-    claim: Claim
-    events: tuple[StoredEvent, ...]
-    admission: Execution | None = None
-    status: Status | None = None
-    failure: Failure | None = None
-    children: tuple[tuple[Execution, tuple[StoredEvent, ...]], ...] = ()
+    @property
+    def lost(self) -> bool:
+        """Whether others may have taken this runner's executions since it began."""
+        ...
+
+    async def close(self) -> None:
+        """Give the lease up at once."""
+        ...
 
 
 class ExecutionStore(Protocol):
-    """The executions and their journals, the truth about what ran."""
+    """The executions and their journals, the truth about what ran. Times of leases are the database's."""
 
-    async def admit(self, execution: Execution, events: Sequence[StoredEvent]) -> None:
-        """Insert a `queued` execution with its first events; durable when this returns."""
+    async def admit(
+        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+    ) -> None:
+        """Insert a `queued` execution with its first events; durable when this returns.
+
+        Raises KeyKnown (details: execution_id) or KeyReused, and, where the execution's `limit` says `drop` and its
+        group is full, LimitReached; nothing is stored then. With the policy `cancel_oldest` the oldest of a full group
+        are flagged `cancelling`, or ended where they are queued.
+        """
         ...
 
-    async def claim(self, runner: str, *, limit: int) -> list[tuple[Claim, Execution]]:
-        """Lease up to `limit` queued executions to `runner`: by priority, then oldest first; status becomes `running`.
+    async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
+        """Lease up to `limit` executions to `runner` that are queued, or waiting with a `wake_at` that has come.
 
-        Each claim carries a fencing token that is higher than any that the execution ever had.
+        Higher priority first, which every minute in the queue raises by one; within a priority round robin over
+        (project, workflow), the oldest of each first. One whose `limit` is full stays: at most `running_max` of a group
+        are running or waiting. Of those with `takeovers` of 2 or more at most `suspects` are given, when their back-off
+        of 2 ** takeovers seconds is over. The status becomes `running`. Each claim carries a fencing token that is
+        higher than any that the execution ever had.
         """
+        ...
+
+    async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
+        """Lease an execution anew that `runner` holds, after its journal broke; None where it no longer does."""
+        ...
+
+    async def list_leased(self, runner: str) -> list[str]:
+        """The ids of all that `runner` holds."""
+        ...
+
+    async def give_back(self, runner: str) -> None:
+        """Queue all that `runner` holds, with a higher token: it stops, and none of it is to blame."""
         ...
 
     async def append(self, write: JournalWrite) -> None:
         """Write to one journal; durable when this returns.
 
         Raises ClaimLost when the row carries another token or is terminal: nothing of the write is stored, and the
-        other writes that shared its transaction are.
+        other writes that shared its transaction are. With a `trigger_key` also KeyKnown and KeyReused.
         """
+        ...
+
+    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
+        """Become known as a living runner. The lease ends `seconds` after it was last renewed."""
+        ...
+
+    async def release_dead(self, runner: str) -> list[str]:
+        """Give back the executions of runners that are dead: known to be, or with a lease that ran out.
+
+        They become `queued` with a higher token, and `takeovers` is one more, or 1 where events other than
+        `execution.started` were written since the takeover before. Returns the dead runners; never `runner` itself.
+        """
+        ...
+
+    async def next_wake(self) -> datetime | None:
+        """The earliest `wake_at` of all that waits."""
+        ...
+
+    async def send_signal(self, project_id: str, signal: Signal) -> Execution | None:
+        """Store a signal for a live execution; it replaces an earlier one with its key. One that waits is due now.
+
+        Returns the row; None when there is no such execution. Raises ExecutionEnded.
+        """
+        ...
+
+    async def answer_wait(self, project_id: str, signal: Signal) -> None:
+        """Store the signal that answers an open wait. Raises WaitClosed where there is none, or it was answered."""
+        ...
+
+    async def list_waits(self, project_id: str, wanted: WantedWaits = ALL_WAITS, *, limit: int = 100) -> list[OpenWait]:
+        """Open waits, the oldest first; those that only time ends are among them."""
+        ...
+
+    async def signals(self, runner: str) -> list[Signal]:
+        """The signals for the executions leased to `runner`, the oldest first, 1,000 at most."""
+        ...
+
+    async def signals_of(self, execution_id: str) -> list[Signal]:
+        """The signals for one execution, the oldest first."""
         ...
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None: ...
@@ -71,10 +133,31 @@ class ExecutionStore(Protocol):
         """Events with `seq` greater than `after`, in order; none when the execution is unknown in this project."""
         ...
 
-    async def request_cancel(self, project_id: str, execution_id: str, ended: StoredEvent) -> Execution | None:
-        """Set `cancelling`; a `queued` execution ends as `cancelled` at once, with `ended` appended (seq is set here).
+    async def get_snapshot(self, execution_id: str) -> Snapshot | None:
+        """The newest snapshot."""
+        ...
 
-        Returns the row after the change, unchanged where it was already terminal; None when there is no such execution.
+    async def put_snapshot(self, claim: Claim, snapshot: Snapshot) -> None:
+        """Replace the execution's snapshot; nothing happens where the claim is lost."""
+        ...
+
+    async def reserve(self, project_id: str, ask: RateAsk) -> datetime:
+        """Take turns in a shared rate, evenly spaced behind those that others took: the time of the last of them.
+
+        The generic cell rate algorithm without a burst (ITU-T I.371): a row a key, which says when it is free again.
+        """
+        ...
+
+    async def get_static(self, project_id: str, workflow_id: str) -> Mapping[str, Any]:
+        """The static data of a workflow by node key; "" is the workflow's own."""
+        ...
+
+    async def request_cancel(self, project_id: str, execution_id: str, ended: StoredEvent) -> Execution | None:
+        """Set `cancelling`; a `queued` execution that never began ends as `cancelled` at once, with `ended` appended
+        (seq is set here), unless a caller waits for it: then whoever takes it up ends it, and tells the caller.
+
+        One that waits is due now. Returns the row after the change, unchanged where it was already terminal; None when
+        there is no such execution.
         """
         ...
 
@@ -86,16 +169,26 @@ class ExecutionStore(Protocol):
         """How many executions wait to be claimed."""
         ...
 
+    async def count_by_status(self) -> Mapping[Status, int]:
+        """How many executions there are of each status that is not terminal."""
+        ...
+
+    async def delete_old_keys(self, before: datetime) -> None:
+        """Forget the idempotency keys of triggers that are older."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ChildCall:
-    """A node asks for another workflow to run with these items; answered by a ChildFinished event."""
+    """A node asks for another workflow to run with these items; answered by a ChildFinished event where `awaited`."""
 
     node: str
     call: int
     workflow_id: str
     version: int | None
     items: ItemList
+    rounds: tuple[int, ...] = ()
+    awaited: bool = True
 
 
 class Link(Protocol):
@@ -123,19 +216,50 @@ class Link(Protocol):
         """Ask for a child execution; its start is journaled, its end is delivered to the run."""
         ...
 
-    def cancel_call(self, node: str, call: int) -> None:
+    def cancel_call(self, node: str, call: int, rounds: tuple[int, ...] = ()) -> None:
         """Ask for a child execution to be cancelled; its end is delivered all the same."""
+        ...
+
+    def reserve(self, ask: RateAsk) -> None:
+        """Ask for room in a shared rate; when it is due is delivered to the run."""
+        ...
+
+    def idle(self, rest: Rest | None) -> None:
+        """From now on nothing of the run computes, and it only waits for `rest`; None: something does again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One execution to be advanced from its events so far. `document` is the stored workflow, for who must compile."""
+    """One execution to be advanced from its events so far. `document` is the stored workflow, for who must compile.
+
+    `static` is the static data of the workflow, by node key, where its nodes use any.
+    """
 
     execution: Execution
     document: Mapping[str, Any]
     plan: Plan
     events: tuple[Event, ...]
+    resume_url: str | None = None
+    static: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def admitted(self) -> Admitted | None:
+        """Its first event."""
+        return next((event for event in self.events if isinstance(event, Admitted)), None)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether nodes give their pinned output instead of running."""
+        return self.admitted is not None and self.admitted.pinned
+
+
+class RunLetGo(BudflowError):
+    """The execution was let go where it stands, for whoever takes it up again."""
+
+    code = "execution.rests"
+    http_status = 503
+    hint = "Read the execution's status, or wait for it again."
 
 
 class Running(Protocol):
@@ -146,11 +270,16 @@ class Running(Protocol):
         ...
 
     async def wait(self) -> None:
-        """Until it has ended (its last event is appended, not yet committed). Raises what broke the runner itself.
+        """Until it has ended (its last event is appended, not yet committed). Raises what broke the runner itself, or
+        RunLetGo.
 
         A BudflowError leaves the execution unfinished, for another runner to go on with; ExecutionBroken, and what is
         no BudflowError at all, would only happen again. To be called once: cancelling it gives the work up.
         """
+        ...
+
+    def let_go(self) -> None:
+        """Stop where it stands: nothing more is appended, and `wait` raises RunLetGo."""
         ...
 
 

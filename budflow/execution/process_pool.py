@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from budflow.execution.node_run import NodeResult, NodeRun
+from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import Work
 from budflow.execution.segment import OpenTools, all_failed, late, limit_seconds, pack, unpack_result
 from budflow.execution.segment_process import SIZE_BYTES, frame

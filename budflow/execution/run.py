@@ -3,80 +3,95 @@
 It feeds events to the pure core, carries out the commands that come back and hands every event to its link. All of it
 happens on one event loop, so that an event and its commands are one step. One asyncio task runs one segment: a chain
 of light nodes goes through without a hop, independent branches go on side by side.
+
+A run may begin with a journal of any length: it folds what there is, and goes on with what is open.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from datetime import datetime
 
-from budflow.errors import BudflowError
 from budflow.execution import state as s
-from budflow.execution.advance import advance
-from budflow.execution.node_run import ResultMalformed, failure_of
+from budflow.execution.advance import advance, resume
+from budflow.execution.controls import Controls, let_go
+from budflow.execution.deadline import Deadline
+from budflow.execution.doubt import Doubt
+from budflow.execution.light_rounds import LightRounds, failed
+from budflow.execution.node_result import failure_of
 from budflow.execution.node_work import NodeWork
 from budflow.execution.open_node import Openings, OpenNode
-from budflow.execution.ports import ChildCall, ExecutionBroken, Heavy, Link, Work
-from budflow.graph.plan import PlanNode
+from budflow.execution.ports import ExecutionBroken, Link, RunLetGo, Work
+from budflow.execution.produced import Produced
+from budflow.execution.records import Rest
+from budflow.execution.replay import Replay
+from budflow.execution.resting import RestWatch, rest_of
+from budflow.execution.signal import signal_key
+from budflow.execution.thin_link import ThinLink
+from budflow.execution.tools import Tools
 from budflow.model import event as e
-from budflow.model.execution import Place
-from budflow.model.failure import Failure, NodeError
-from budflow.model.identity import utc_now
-from budflow.model.item import ItemList
+from budflow.model.event_lists import with_lists
+from budflow.model.failure import Failure
 from budflow.model.journal import EventUnwritable
-from budflow.model.node import FromCall, FromInputs, HttpCapability
 
 ONCE_GRACE_SECONDS = 10.0
-
-
-class ExecutionTimedOut(NodeError):
-    """The execution did not end within the workflow's `timeout_seconds`."""
-
-    code = "execution.timed_out"
-    hint = "Raise `settings.timeout_seconds`, or find the slow node in the execution's events."
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run may use of the process that it is in. `heavy` runs segments elsewhere; None: here."""
-
-    place: Place
-    http: HttpCapability
-    heavy: Heavy | None = None
-    now: Callable[[], datetime] = utc_now
 
 
 class Run:
     """Advances one execution from its events so far to its end."""
 
     def __init__(self, work: Work, link: Link, tools: Tools, runner: str) -> None:
+        if work.plan.settings.journal != "every_node":
+            link = ThinLink(link, work.plan, work.events)
         self._work, self._plan, self._link, self._tools = work, work.plan, link, tools
         self._runner = runner
         self._loop = asyncio.get_running_loop()
         self._state = s.State()
-        self._openings = Openings(work.execution, work.plan)
-        self._node_work = NodeWork(work, link, self._openings, http=tools.http, heavy=tools.heavy, now=tools.now)
-        self._open: dict[int, OpenNode] = {}
+        self._produced = Produced(work.plan)
+        openings = Openings(work.execution, work.plan, self._produced, work.resume_url)
+        self._openings = openings
+        self._node_work = NodeWork(
+            work,
+            link,
+            openings,
+            http=tools.http,
+            heavy=tools.heavy,
+            now=tools.now,
+            files=tools.files,
+            lists=tools.lists,
+        )
+        self._open: dict[s.At, OpenNode] = {}
+        self._controls = Controls(
+            self._produced,
+            openings,
+            self._node_work,
+            link,
+            open_nodes=self._open,
+            emit=self._happened,
+            close=self._settle,
+            deliver=self.deliver,
+            now=tools.now,
+        )
+        self._light = LightRounds(self._produced, openings, self._node_work, tools.now)
+        self._doubt = Doubt(work, self._node_work, self._open, self._happened, tools.now)
+        self._replayed: Replay | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands: deque[s.Command] = deque()
         self._carrying_out = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(work, self.deliver, tools.now)
+        self._resting = RestWatch(link, self._rest)
 
     def start(self) -> None:
         """Begin; everything after this is driven by the event loop, and what breaks it is told by `wait`."""
         try:
-            commands: list[s.Command] = []
-            for event in self._work.events:
-                if isinstance(event, e.Admitted):
-                    self._openings.admitted = event.items.items
-                self._state, commands = advance(self._plan, self._state, event)
-            limit = self._plan.settings.timeout_seconds
-            if limit is not None:
-                self._deadline = self._loop.call_later(limit, self._time_is_up)
+            replay = self._replayed = Replay(self._plan, self._produced, self._openings, self._open, self._controls)
+            self._state = replay.fold(map(self._opened, self._work.events))
             self._link.append(e.Started(self._tools.now(), self._runner, self._tools.place))
-            self._carry_out(commands)
+            self._deadline.watch()
+            self._carry_out([*resume(self._state)])
+            for opened in [*self._open.values()]:
+                self._controls.watch(opened)
         except Exception as error:  # noqa: BLE001 - the worker's loop: a fault of one run is no fault of who starts it
             self._break(error)
 
@@ -88,29 +103,66 @@ class Run:
         try:
             await self._ended
         finally:
-            self._let_go()
+            self.let_go()
 
     def deliver(self, event: e.Event) -> None:
-        """Take an event from outside: the end of a child, or a request to cancel. Ignored after the end."""
+        """Take an event from outside: the end of a child, an answer, a request to cancel. Ignored after the end."""
         if self._ended.done():
             return
+        event = self._opened(event)
         try:
-            if isinstance(event, e.ChildFinished):
-                self._child_finished(event)
+            if isinstance(event, e.ChildFinished | e.WaitEnded | e.Reserved) and not self._awaits(event):
+                self._link.append(_ignored(self._tools.now(), event))
+            elif isinstance(event, e.WaitEnded) and self._doubt.decide(event):
+                return
+            elif isinstance(event, e.ChildStarted):
+                self._carry_out(self._fold(event))  # Whoever started the child has journaled it.
             else:
                 self._carry_out(self._emit(event))
         except Exception as error:  # noqa: BLE001 - the worker's loop: a fault of one run is no fault of who delivers
             self._break(error)
+
+    def let_go(self) -> None:
+        """Stop where it stands; nothing more is appended."""
+        self._commands.clear()
+        if not self._ended.done():
+            self._ended.set_exception(RunLetGo())
+            self._ended.exception()  # Nobody may be waiting.
+        for opened in self._open.values():
+            let_go(opened)
+        self._deadline.cancel()
+        self._resting.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     # --- events and commands -------------------------------------------------------------------------------------
 
     def _emit(self, event: e.Event) -> list[s.Command]:
         """Journal an event and fold it; the caller carries the commands out. Raises EventUnwritable, with no change."""
         self._link.append(event)
+        return self._fold(event)
+
+    def _opened(self, event: e.Event) -> e.Event:
+        """An event from the journal, its lists able to be read."""
+        lists = self._tools.lists
+        if lists is None:
+            return event
+        return with_lists(event, lambda items: lists.open(self._work.execution.project_id, items))
+
+    def _fold(self, event: e.Event) -> list[s.Command]:
+        self._resting.works()  # What it waits for from now on may be something else.
+        node = getattr(event, "node", None)
+        if node is not None:
+            self._controls.note(event, s.At(self._plan.index[node], getattr(event, "rounds", ())))
         self._state, commands = advance(self._plan, self._state, event)
         return commands
 
-    def _carry_out(self, commands: Sequence[s.Command], chain: int | None = None) -> PlanNode | None:
+    def _happened(self, event: e.Event) -> None:
+        """Journal an event, fold it and do what follows."""
+        if not self._ended.done():
+            self._carry_out(self._emit(event))
+
+    def _carry_out(self, commands: Iterable[s.Command], chain: int | None = None) -> s.At | None:
         """Do what the core says. A node of segment `chain` is not started but returned, for its task to go on with.
 
         Carrying out a command may emit events that bring more commands: they queue up here rather than recurse.
@@ -119,60 +171,79 @@ class Run:
         if self._carrying_out:
             return None
         self._carrying_out = True
-        following: PlanNode | None = None
+        following: s.At | None = None
         try:
             while self._commands:
                 command = self._commands.popleft()
                 if isinstance(command, s.StartNode):
-                    following = self._start_node(self._plan.nodes[command.node], chain) or following
+                    following = self._start_node(command.at, chain) or following
                 else:
                     self._do(command)
         finally:
             self._carrying_out = False
+        if not self._tasks and following is None:
+            self._resting.look_soon()
         return following
 
-    def _start_node(self, node: PlanNode, chain: int | None) -> PlanNode | None:
-        if self._state.phase == "stopping":
+    def _start_node(self, at: s.At, chain: int | None) -> s.At | None:
+        node = self._plan.nodes[at.node]
+        frame_id = s.FrameId(node.graph, at.rounds)
+        if not self._state.runs(frame_id, at.node):
+            return None  # It was withdrawn while this command waited for its turn.
+        if self._state.stops(frame_id):
             # Something failed while this command waited for its turn: the node is counted as running, but never was.
-            self._carry_out(self._emit(e.NodeCancelled(self._tools.now(), node.key)))
+            self._carry_out(self._emit(e.NodeCancelled(self._tools.now(), node.key, at.rounds)))
+        elif node.graph and self._plan.graphs[node.graph].light:
+            if self._light.add(frame_id):
+                self._spawn(self._run_light())
         elif node.weight == "control":
-            self._begin_control(node)
-        elif chain is not None and self._plan.segment_of[node.index] == chain:
-            return node
+            opened = self._begin(at)
+            self._controls.begin(opened)
+            self._controls.watch(opened)
+        elif chain is not None and self._plan.segment_of[at.node] == chain:
+            return at
         else:
-            opened = self._begin(node)
-            opened.task = self._loop.create_task(self._run_segment(opened))
-            self._tasks.add(opened.task)
-            opened.task.add_done_callback(self._task_done)
+            opened = self._begin(at)
+            opened.task = self._spawn(self._run_segment(opened))
         return None
 
     def _do(self, command: s.Command) -> None:
-        if isinstance(command, s.SkipNode):
-            return
-        if isinstance(command, s.End):
-            self._end(command.status, command.failure)
-            return
-        opened = self._open.get(command.node)
-        if opened is None:
-            return  # It has ended, or never began, while this command waited for its turn.
         match command:
-            case s.CancelNode():
-                self._cancel_node(opened)
+            case s.SkipNode():
+                pass
+            case s.OpenFrame():
+                self._controls.open_frame(command)
+            case s.CloseFrame():
+                self._controls.close_frame(command)
+            case s.CancelNode(at):
+                self._cancel_node(at)
             case s.CallChild():
-                self._call_child(opened, command)
+                self._controls.call(command)
+            case s.StartWait():
+                self._controls.wait(command)
+            case s.ResolveParams():
+                self._controls.resolve(command)
+            case s.ReserveRate():
+                self._controls.reserve(command)
             case s.Answer():
-                self._answer(opened, command)
-            case s.SettleControl(_, outputs):
-                self._settle_control(opened, outputs)
-            case s.FailControl(_, failure):
-                self._fail_control(opened, failure)
-            case s.FaultyControl(_, fault):
-                self._fail_control(opened, failure_of(opened.node, fault))
+                self._answer(command)
+            case s.SettleControl():
+                self._controls.settle(command)
+            case s.FailControl(at, failure):
+                if (opened := self._open.get(at)) is not None:
+                    self._controls.fail(opened, failure)
+            case s.CancelControl(at):
+                if (opened := self._open.get(at)) is not None:
+                    self._settle(opened, self._node_work.cancelled(opened))
+            case s.ReportFault(at, fault):
+                failure_of(self._plan.nodes[at.node], fault)  # Writes the traceback to the log.
+            case s.End():
+                self._end(command.status, command.failure)
 
     def _end(self, status: e.EndStatus, failure: Failure | None) -> None:
+        if self._state.phase == "ended":
+            return
         self._emit(e.Finished(self._tools.now(), status, failure))
-        if self._deadline is not None:
-            self._deadline.cancel()
         if not self._ended.done():
             self._ended.set_result(None)
 
@@ -180,27 +251,33 @@ class Run:
         """Give the run up for a fault that is none of the workflow's."""
         if not self._ended.done():
             self._ended.set_exception(error)
-        self._let_go()
+            self._ended.exception()  # Nobody may be waiting yet.
+        self.let_go()
 
-    def _let_go(self) -> None:
-        self._commands.clear()
-        for opened in self._open.values():
-            if opened.grace is not None:
-                opened.grace.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
-        for task in self._tasks:
-            task.cancel()
-
-    def _time_is_up(self) -> None:
-        failure = Failure.of(ExecutionTimedOut())
-        self.deliver(e.CancelRequested(self._tools.now(), "timeout_seconds", failure))
+    def _rest(self) -> Rest | None:
+        """What it waits for; None while something computes."""
+        if self._ended.done() or not all(task in self._doubt.tasks for task in self._tasks):
+            return None
+        # Time that is up brings nothing any more.
+        deadline = None if self._state.stops(s.ROOT) else self._deadline.at
+        return rest_of(self._state, self._open.values(), deadline, self._doubt)
 
     # --- nodes that do work --------------------------------------------------------------------------------------
 
-    def _begin(self, node: PlanNode) -> OpenNode:
-        opened = self._open[node.index] = self._openings.open(node, self._tools.now())
+    def _begin(self, at: s.At) -> OpenNode:
+        recorded = None if self._replayed is None else self._replayed.recorded.pop(at, None)
+        now = self._tools.now() if recorded is None or recorded.started_at is None else recorded.started_at
+        opened = self._openings.open(at, now)
+        opened.recorded = recorded
+        self._open[at] = opened
         return opened
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        self._resting.works()
+        task.add_done_callback(self._task_done)
+        return task
 
     async def _run_segment(self, opened: OpenNode) -> None:
         segment = self._plan.segment_of[opened.node.index]
@@ -208,6 +285,8 @@ class Run:
             event: e.NodeFinished | e.NodeFailed | e.NodeCancelled
             opened.begun = True
             try:
+                if opened.recorded is not None:
+                    await self._doubt.settle(opened)
                 event = await self._node_work.do(opened)
             except asyncio.CancelledError:
                 if self._ended.done() or not opened.cancelled:
@@ -222,6 +301,17 @@ class Run:
             task, opened = opened.task, self._begin(following)
             opened.task = task
 
+    async def _run_light(self) -> None:
+        """Work rounds of bodies off that only compute: many in one go, a pause in between."""
+        while (event := self._light.next(self._open, self._state)) is not None:
+            try:
+                commands = self._emit(event)
+            except EventUnwritable as error:
+                container = self._plan.nodes[self._plan.index[event.node]]
+                commands = self._emit(failed(event, failure_of(container, error)))
+            self._carry_out(commands)
+            await asyncio.sleep(0)
+
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._ended.done():
@@ -229,31 +319,51 @@ class Run:
         fault = ExecutionBroken("A segment was cancelled from outside.") if task.cancelled() else task.exception()
         if fault is not None:
             self._break(fault)
+        elif not self._tasks:
+            self._resting.look_soon()
 
     def _close(self, opened: OpenNode, event: e.NodeFinished | e.NodeFailed | e.NodeCancelled) -> list[s.Command]:
         """Journal how a node ended. What cannot be written makes it fail, and what follows is its `on_error`."""
-        del self._open[opened.node.index]
-        if opened.grace is not None:
-            opened.grace.cancel()
+        del self._open[opened.at]
+        opened.over = True
+        let_go(opened)
         try:
             self._link.append(event)
         except EventUnwritable as error:
             event = self._node_work.failed(opened, failure_of(opened.node, error))
             self._link.append(event)
         if isinstance(event, e.NodeFinished):
-            self._openings.keep(opened.node, event.outputs)
+            self._produced.keep(opened.at, event.outputs)
         self._state, commands = advance(self._plan, self._state, event)
         return commands
 
-    # --- cancelling ----------------------------------------------------------------------------------------------
+    def _settle(self, opened: OpenNode, event: e.NodeFinished | e.NodeFailed | e.NodeCancelled) -> None:
+        if opened.at in self._open:
+            self._carry_out(self._close(opened, event))
 
-    def _cancel_node(self, opened: OpenNode) -> None:
+    # --- from outside ----------------------------------------------------------------------------------------------
+
+    def _awaits(self, event: e.ChildFinished | e.WaitEnded | e.Reserved) -> bool:
+        at = s.At(self._plan.index[event.node], event.rounds)
+        control = self._state.controls.get(at)
+        if isinstance(event, e.ChildFinished):
+            return control is not None and ("call", event.call) in control.asks
+        if isinstance(event, e.Reserved):
+            return control is not None and ("reserve", event.ask) in control.asks
+        return (control is not None and ("wait", event.wait) in control.asks) or self._doubt.asks(at)
+
+    def _cancel_node(self, at: s.At) -> None:
+        opened = self._open.get(at)
+        if opened is None:
+            node = self._plan.nodes[at.node]
+            if self._plan.graphs[node.graph].light and self._state.runs(s.FrameId(node.graph, at.rounds), at.node):
+                # Its round waits for its turn with many others, and will be passed over.
+                self._carry_out(self._emit(e.NodeCancelled(self._tools.now(), node.key, at.rounds)))
+            return
         opened.cancelled = True
-        if opened.task is None:
-            for call in opened.awaits:
-                self._link.cancel_call(opened.node.key, call)
-            self._cancel_control(opened)
-        elif not opened.begun:
+        if opened.control is not None:
+            self._controls.stop(opened)
+        elif opened.task is None or not opened.begun:
             return  # A task that is cancelled before its first turn never gets to say so: this one sees it by itself.
         elif opened.effect == "once":
             # Cut off in the middle, nobody would know whether it happened: it gets a while to end by itself.
@@ -261,73 +371,19 @@ class Run:
         else:
             opened.task.cancel()
 
-    # --- control nodes -------------------------------------------------------------------------------------------
-
-    def _begin_control(self, node: PlanNode) -> None:
-        opened = self._begin(node)
-        if node.node.disabled:
-            self._settle(opened, self._node_work.passed_through(opened))
-            return
-        try:
-            params = node.params.resolve(self._openings.scope_of(opened)(0 if opened.items else None))
-            shape = params.model_dump(mode="json")
-            commands = self._emit(e.NodeStarted(opened.started_at, node.key, len(opened.items), shape))
-        except BudflowError as error:
-            self._fail_control(opened, failure_of(node, error))
-            return
-        self._carry_out(commands)
-
-    def _call_child(self, opened: OpenNode, command: s.CallChild) -> None:
-        opened.awaits.add(command.call)
-        call = ChildCall(opened.node.key, command.call, command.workflow_id, command.version, opened.passed_through())
-        self._link.call(call)
-
-    def _child_finished(self, event: e.ChildFinished) -> None:
-        opened = self._open.get(self._plan.index[event.node])
-        if opened is None or event.call not in opened.awaits:
-            self._link.append(e.ResultIgnored(self._tools.now(), event.node, "the node no longer waits for it"))
-            return
-        opened.awaits.discard(event.call)
-        opened.calls[event.call] = event.items
-        self._carry_out(self._emit(event))
-        if opened.cancelled:
-            self._cancel_control(opened)
-
-    def _cancel_control(self, opened: OpenNode) -> None:
-        """A control node has been cancelled when the last of what it called has ended."""
-        if not opened.awaits and opened.node.index in self._open:
-            self._settle(opened, self._node_work.cancelled(opened))
-
-    def _settle_control(self, opened: OpenNode, outputs: Mapping[str, FromInputs | FromCall]) -> None:
-        lists: dict[str, ItemList] = {}
-        for port, source in outputs.items():
-            unknown = isinstance(source, FromCall) and source.call not in opened.calls
-            if unknown or port not in opened.node.output_names:
-                malformed = ResultMalformed(f"`{opened.node.spec.name}` settled a port or from a call that it has not.")
-                self._fail_control(opened, failure_of(opened.node, malformed))
-                return
-            if isinstance(source, FromCall):
-                items = opened.calls[source.call].items
-                lists[port] = ItemList(items, [-1] * len(items))
-            else:
-                lists[port] = opened.passed_through()
-        self._settle(opened, self._node_work.finished(opened, lists))
-
-    def _fail_control(self, opened: OpenNode, failure: Failure) -> None:
-        failure = failure if failure.node is not None else replace(failure, node=opened.node.key)
-        self._settle(opened, self._node_work.failed(opened, failure))
-
-    def _settle(self, opened: OpenNode, event: e.NodeFinished | e.NodeFailed | e.NodeCancelled) -> None:
-        self._carry_out(self._close(opened, event))
-
-    def _answer(self, opened: OpenNode, command: s.Answer) -> None:
-        if self._state.responded:
+    def _answer(self, command: s.Answer) -> None:
+        opened = self._open.get(command.at)
+        if self._state.responded or opened is None:
             return
         now = self._tools.now()
         answer = e.Responded(now, opened.node.key, command.status_code, command.headers, command.body)
         try:
             commands = self._emit(answer)
         except EventUnwritable as error:
-            self._fail_control(opened, failure_of(opened.node, error))
+            self._controls.fail(opened, failure_of(opened.node, error))
             return
         self._carry_out(commands)
+
+
+def _ignored(now: datetime, event: e.ChildFinished | e.WaitEnded | e.Reserved) -> e.ResultIgnored:
+    return e.ResultIgnored(now, event.node, "the node no longer waits for it", event.rounds, signal_key(event))

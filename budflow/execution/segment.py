@@ -14,25 +14,37 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from budflow.errors import BudflowError
-from budflow.execution.lineage import LineageAmbiguous
-from budflow.execution.node_run import NodeResult, NodeRun, NodeTimedOut, run_node
-from budflow.execution.run import Tools
+from budflow.execution.lineage import LineageAmbiguous, NodeView
+from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut
+from budflow.execution.node_result import all_failed as every_failed
+from budflow.execution.node_run import run_node
+from budflow.execution.tools import Tools
 from budflow.expressions.evaluate import ExpressionFailed, Scope
 from budflow.graph.params import compile_params
 from budflow.graph.plan import NodeTypeMissing, PlanNode
-from budflow.model.failure import Failure
+from budflow.model.failure import Failure, NodeError
 from budflow.model.item import Item, ItemList, Json
-from budflow.model.journal import EventUnwritable, decode_items, encode_items
-from budflow.model.node import HttpCapability
+from budflow.model.item_codec import decode_items, encode_items
+from budflow.model.journal import EventUnwritable
+from budflow.model.spilled import Spilled
 from budflow.model.workflow import Node, Retry
 from budflow.nodes.registry import Registry
 
 #: What a node gets beyond its own `timeout_seconds` before its process is ended from outside, for handing over.
 GRACE_SECONDS = 2.0
+#: As much JSON is sent along of a list in blobs; over there it is in memory as a whole.
+CONTENT_BYTES_MAX = 64 * 1024 * 1024
 
 _READ_ERRORS: Mapping[str, type[ExpressionFailed]] = {
     error.code: error for error in (ExpressionFailed, LineageAmbiguous)
 }
+
+
+class SegmentTooLarge(NodeError):
+    """The items are too many for another process."""
+
+    code = "segment.too_large"
+    hint = "Give the node less at a time: put it into a `flow.for_each`, or filter before it."
 
 
 class Opened(Protocol):
@@ -61,16 +73,20 @@ class SegmentHost:
 
     def run(self, payload: bytes) -> bytes:
         """Run one packed segment to its end; blocks."""
-        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools.http))
+        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools))
 
 
 def pack(run: NodeRun) -> bytes:
-    """All that one run of a node needs, as JSON; items by columns, as the journal has them. Raises EventUnwritable."""
+    """All that one run of a node needs, as JSON; items by columns, as the journal has them.
+
+    Raises EventUnwritable, SegmentTooLarge and what reading blobs raises.
+    """
     node = run.node
     names = dict(run.scope(0 if run.items else None).names)
     now = cast("datetime", names.pop("now", run.now))
     for name in ("node", "error"):  # These differ from item to item: made again over there.
         names.pop(name, None)
+    run_index = names.pop("run_index", 0)
     shape = {
         "key": node.key,
         "type": node.spec.name,
@@ -80,22 +96,25 @@ def pack(run: NodeRun) -> bytes:
         "timeout_seconds": node.node.timeout_seconds,
         "inputs": node.input_names,
         "outputs": node.output_names,
-        "items": encode_items(ItemList(run.items, range(len(run.items)))),
+        "items": encode_items(ItemList(_in_memory(run.items), range(len(run.items)))),
         "ports": {port: (ordinals.start, ordinals.stop) for port, ordinals in run.ports.items()},
         "names": {name: _pack_times(cast("Mapping[str, Any]", values)) for name, values in names.items()},
+        "run_index": run_index,
+        "path": run.path,
         "read": {key: _pack_read(run, key) for key in node.params.node_keys},
         "now": run.now,
         "timezone": _zone_name(now.tzinfo),
         "effect_scope": run.effect_scope,
+        "traceparent": run.traceparent,
     }
     return _json(shape, node)
 
 
-async def run_packed(payload: bytes, registry: Registry, http: HttpCapability) -> bytes:
+async def run_packed(payload: bytes, registry: Registry, tools: Tools) -> bytes:
     """Run a packed segment in this process; its result as bytes."""
     retries: list[tuple[int, int, float, Json]] = []
     try:
-        run = _unpack(orjson.loads(payload), registry, http, retries)
+        run = _unpack(orjson.loads(payload), registry, tools, retries)
     except NodeTypeMissing as error:
         return orjson.dumps({"refused": Failure.of(error).to_json()})
     result = await run_node(run)
@@ -109,6 +128,15 @@ async def run_packed(payload: bytes, registry: Registry, http: HttpCapability) -
         return _json(shape, run.node)
     except EventUnwritable as error:
         return orjson.dumps({"refused": Failure.of(error).to_json()})
+
+
+def _in_memory(items: Sequence[Item]) -> Sequence[Item]:
+    if not isinstance(items, Spilled):
+        return items
+    size = sum(part.content_bytes for part in items.parts)
+    if size > CONTENT_BYTES_MAX:
+        raise SegmentTooLarge(f"Its items are {size:,} bytes of JSON; at most {CONTENT_BYTES_MAX:,} can be sent along.")
+    return list(items)
 
 
 def unpack_result(payload: bytes, run: NodeRun) -> NodeResult:
@@ -131,8 +159,7 @@ def all_failed(run: NodeRun, error: BudflowError) -> NodeResult:
 
 
 def _all_failed(run: NodeRun, failure: Failure) -> NodeResult:
-    failure = replace(failure, node=run.node.key)
-    return NodeResult(failed=dict.fromkeys(range(max(len(run.items), 1)), failure))
+    return every_failed(run.items, replace(failure, node=run.node.key))
 
 
 def late(run: NodeRun) -> NodeResult:
@@ -149,7 +176,7 @@ def limit_seconds(run: NodeRun) -> float | None:
 # --- the node and what it sees -------------------------------------------------------------------------------------
 
 
-def _unpack(shape: Json, registry: Registry, http: HttpCapability, retries: list[Any]) -> NodeRun:
+def _unpack(shape: Json, registry: Registry, tools: Tools, retries: list[Any]) -> NodeRun:
     spec = registry.get(shape["type"], shape["type_version"])
     if spec is None:
         raise NodeTypeMissing(f"{shape['type']} in version {shape['type_version']} is not installed there.")
@@ -178,6 +205,7 @@ def _unpack(shape: Json, registry: Registry, http: HttpCapability, retries: list
     now = datetime.fromisoformat(shape["now"])
     names: dict[str, Any] = {name: _unpack_times(values) for name, values in shape["names"].items()}
     names["now"] = now.astimezone(ZoneInfo(shape["timezone"]))
+    names["run_index"] = shape["run_index"]
     read = shape["read"]
 
     def scope(ordinal: int | None) -> Scope:
@@ -193,7 +221,10 @@ def _unpack(shape: Json, registry: Registry, http: HttpCapability, retries: list
         scope=scope,
         now=now,
         effect_scope=shape["effect_scope"],
-        http=http,
+        traceparent=shape["traceparent"],
+        path=shape["path"],
+        http=tools.http,
+        files=tools.files,
         on_retry=lambda tries, failed, delay, failure: retries.append((tries, failed, delay, failure.to_json())),
     )
 
@@ -207,18 +238,17 @@ def _pack_read(run: NodeRun, key: str) -> Json:
         items = _view(run, key, None)["items"]
     except ExpressionFailed as error:
         return {"missing": Failure.of(error).to_json()}
-    places = {id(json): position for position, json in enumerate(items)}
     origin: list[int | Json] = []
     for ordinal in (*range(len(run.items)), None):
         try:
-            origin.append(places[id(_view(run, key, ordinal)["json"])])
+            origin.append(_view(run, key, ordinal).position)
         except ExpressionFailed as error:
             origin.append(Failure.of(error).to_json())
     return {"items": items, "origin": origin}
 
 
-def _view(run: NodeRun, key: str, ordinal: int | None) -> Mapping[str, Any]:
-    nodes = cast("Mapping[str, Mapping[str, Any]]", run.scope(ordinal).names["node"])
+def _view(run: NodeRun, key: str, ordinal: int | None) -> NodeView:
+    nodes = cast("Mapping[str, NodeView]", run.scope(ordinal).names["node"])
     return nodes[key]
 
 
@@ -232,7 +262,7 @@ class _Read(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name == "items":
             return self.shipped["items"]
-        if name == "json":
+        if name in ("json", "item"):
             origins = self.shipped["origin"]
             found = origins[-1 if self.ordinal is None else self.ordinal]
             if isinstance(found, int):
@@ -241,10 +271,10 @@ class _Read(Mapping[str, Any]):
         raise KeyError(name)
 
     def __iter__(self) -> Any:
-        return iter(("json", "items"))
+        return iter(("json", "item", "items"))
 
     def __len__(self) -> int:
-        return 2
+        return 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,16 @@ from budflow.expressions.tokenize import (
     original,
     split,
 )
-from budflow.expressions.values import CONTAINERS, VALUES, checked, key, plain, text_of
+from budflow.expressions.values import (
+    CONTAINERS,
+    JSON_INT_MAX,
+    JSON_INT_MIN,
+    VALUES,
+    checked,
+    key,
+    plain,
+    text_of,
+)
 
 AST_DEPTH_MAX = 100
 CACHED_TEMPLATES_MAX = 2_048
@@ -71,7 +80,8 @@ HOOKS: Mapping[str, object] = MappingProxyType(
         **{f"_compare_{sign}": comparison for sign, comparison in compare.COMPARISONS.items()},
     }
 )
-LEAVING: frozenset[type] = frozenset({type(None), bool, str, dict, list})  # Types of results that need no change.
+LEAVING: frozenset[type] = frozenset({type(None), bool, str, dict, list})  # Types of results that need no change,
+BUILT_LEAVING: frozenset[type] = LEAVING - CONTAINERS  # and of results that the expression has built itself.
 KEYED_NAMES = frozenset({"node", "secrets"})  # Read by constant keys only, so that what they reach is known beforehand.
 # Nodes that only hand data through, so that a result made of them needs no weighing.
 PASSING = (
@@ -82,12 +92,16 @@ PASSING = (
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One compiled expression: as written, what it refers to, and the function that evaluates it."""
+    """One compiled expression: as written, what it refers to, and the function that evaluates it.
+
+    What it `builds` itself must be bounded and made plain before it leaves.
+    """
 
     text: str
     names: frozenset[str]
     node_keys: frozenset[str]
     run: Run
+    builds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +153,7 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
         _fail(source, "The expression is nested too deeply.", 0)
     except ValueError as error:
         _fail(source, f"{original(str(error))}.", 0)
-    return Expression(source.text.strip(), names, node_keys, run if passing else _weighed(run))
+    return Expression(source.text.strip(), names, node_keys, run, builds=not passing)
 
 
 def _template(text: str) -> Template:
@@ -157,12 +171,15 @@ _cached_template = lru_cache(maxsize=CACHED_TEMPLATES_MAX)(_template)
 
 
 def _value_of(expression: Expression) -> Callable[[Scope], object]:
-    run = expression.run
+    run, leaving = expression.run, BUILT_LEAVING if expression.builds else LEAVING
 
     def evaluate(scope: Scope) -> object:
         try:
             value = run(scope, Budget())
-            return value if type(value) in LEAVING else plain(value)
+            kind = type(value)
+            if kind in leaving or (kind is int and JSON_INT_MIN <= value <= JSON_INT_MAX):  # type: ignore[operator]  # an int here
+                return value
+            return plain(value)
         except FAILURES as error:
             raise failed(expression.text, error) from None
 
@@ -181,22 +198,14 @@ def _text_of(parts: tuple[str | Expression, ...]) -> Callable[[Scope], str]:
                 else:
                     at = part.text
                     value = part.run(scope, budget)
+                    if part.builds and type(value) in CONTAINERS:
+                        value = plain(value)
                     texts.append(value if type(value) is str else text_of(budget, value))
             return operations.join_parts(budget, *texts)
         except FAILURES as error:
             raise failed(at, error) from None
 
     return evaluate
-
-
-def _weighed(run: Run) -> Run:
-    """The run of an expression that builds values: containers are bounded and made plain before they leave."""
-
-    def weighed(scope: Scope, budget: Budget) -> object:
-        value = run(scope, budget)
-        return plain(value) if type(value) in CONTAINERS else value
-
-    return weighed
 
 
 def _getter(root: str, steps: tuple[Step, ...]) -> Run:

@@ -14,9 +14,10 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "json": "the item's data",
         "item": "the item's index, from 0",
         "node": "an earlier node's output by its key: $node.fetch.json of the item's origin, $node.fetch.items of all",
-        "execution": "the execution: id, mode, started_at",
+        "execution": "the execution: id, mode, started_at, resume_url",
         "workflow": "the workflow: id, name, version",
         "error": "why the item failed, for items that go on after an error: code, message, hint; null for all others",
+        "run_index": "the round of the innermost loop around the node, from 0; 0 outside of loops",
         "now": "when the node's run started, a datetime; it stays the same when the run is repeated",
     }
 )

@@ -5,10 +5,12 @@ Every answer follows the order of the document, so that two processes that compi
 
 from collections.abc import Collection, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import compress
 
 from budflow.model.workflow import Graph
 
 CYCLES_MAX = 10
+_BITS = bytes.maketrans(b"01", b"\0\1")  # The digits of a binary number as numbers.
 
 
 def find_cycles(graph: Graph) -> tuple[tuple[str, ...], ...]:
@@ -43,17 +45,12 @@ def ancestors(graph: Graph, wanted: Collection[str]) -> dict[str, frozenset[str]
     if not wanted:
         return {}
     keys = list(graph.nodes)
-    number = {key: index for index, key in enumerate(keys)}
     before = _predecessors(graph)
-    # Warshall's transitive closure (1962) over sets as bits of an int: 500 nodes take milliseconds, cycles or not.
-    above = [sum(1 << number[source] for source in before[key]) for key in keys]
-    for middle, _ in enumerate(keys):
-        bits = above[middle]
-        if bits:
-            for index, known in enumerate(above):
-                if known >> middle & 1:
-                    above[index] = known | bits
-    return {key: frozenset(_members(above[number[key]], keys)) for key in wanted}
+    try:
+        above = _closure(before, tuple(_sorter(before).static_order()), keys)
+    except CycleError:
+        above = _closure_with_cycles(before, keys)
+    return {key: frozenset(compress(keys, f"{above[key]:b}"[::-1].encode().translate(_BITS))) for key in wanted}
 
 
 def reachable(graph: Graph, roots: Iterable[str]) -> frozenset[str]:
@@ -90,10 +87,26 @@ def _sorter(before: Mapping[str, Iterable[str]]) -> TopologicalSorter[str]:
     return sorter
 
 
-def _members(bits: int, keys: list[str]) -> list[str]:
-    found = []
-    while bits:
-        lowest = bits & -bits
-        found.append(keys[lowest.bit_length() - 1])
-        bits ^= lowest
-    return found
+def _closure(before: Mapping[str, list[str]], ordered: Iterable[str], keys: list[str]) -> dict[str, int]:
+    """Key → the keys above it, as bits of an int by their place in `keys`; `ordered` has each after its sources."""
+    bit = {key: 1 << index for index, key in enumerate(keys)}
+    above: dict[str, int] = {}
+    for key in ordered:
+        found = 0
+        for source in before[key]:
+            found |= above[source] | bit[source]
+        above[key] = found
+    return above
+
+
+def _closure_with_cycles(before: Mapping[str, list[str]], keys: list[str]) -> dict[str, int]:
+    """As `_closure` where no order exists: Warshall's transitive closure (1962)."""
+    number = {key: index for index, key in enumerate(keys)}
+    above = [sum(1 << number[source] for source in before[key]) for key in keys]
+    for middle, _ in enumerate(keys):
+        bits = above[middle]
+        if bits:
+            for index, known in enumerate(above):
+                if known >> middle & 1:
+                    above[index] = known | bits
+    return dict(zip(keys, above, strict=True))

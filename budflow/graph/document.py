@@ -8,10 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from budflow.model import workflow as model
+from budflow.model.execution import LimitPolicy
 
 KEY_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 ENDPOINT_PATTERN = r"^(\$in|\$out|[a-z][a-z0-9_]{0,63})(\.[a-z][a-z0-9_]{0,63})?$"
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 ONE_LINE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+
+_SECONDS_MAX = 315_360_000  # Ten years.
+_COUNT_MAX = 1_000_000_000
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN)]
 EndpointText = Annotated[str, StringConstraints(pattern=ENDPOINT_PATTERN)]
@@ -19,6 +24,10 @@ EndpointText = Annotated[str, StringConstraints(pattern=ENDPOINT_PATTERN)]
 _END = "A node's key, or `key.port`; without a port it is `main`."
 _NODES = 'Nodes by key, such as {"fetch": {"type": "http.request", "params": {…}}}.'
 _EDGES = 'Edges, such as [{"from": "check.true", "to": "fetch"}].'
+_BODIES = (
+    'The inner graphs of a container by name, such as {"body": {"nodes": {…}, "edges": '
+    '[{"from": "$in", "to": "price"}, {"from": "price", "to": "$out"}]}}.'
+)
 
 
 class _Shape(BaseModel):
@@ -48,7 +57,7 @@ class NodeShape(_Shape):
     type_version: int | None = Field(None, ge=1, description="The version of the type; pinned to the newest at save.")
     params: dict[str, Any] = Field(default_factory=dict, description="The parameters of the type, by name.")
     credentials: dict[str, str] = Field(default_factory=dict, description="Names of credentials by their role.")
-    bodies: dict[Key, "GraphShape"] = Field(default_factory=dict, description="The inner graphs of a container.")
+    bodies: dict[Key, "GraphShape"] = Field(default_factory=dict, description=_BODIES)
     on_error: model.OnError = Field("stop", description="What a failure does after the retries.")
     retry: RetryShape = Field(
         default_factory=lambda: RetryShape(), description='How failed items are tried again, such as {"tries": 3}.'
@@ -61,7 +70,9 @@ class NodeShape(_Shape):
     resources: dict[str, float] = Field(
         default_factory=dict, description='What it needs on Ray, such as {"num_cpus": 2}.'
     )
-    pinned: list[dict[str, Any]] | None = Field(None, description="Fixed output for test runs.")
+    pinned: list[dict[str, Any]] | None = Field(
+        None, description="What it gives in test runs instead of running, as the data of items."
+    )
     notes: str = Field("", max_length=10_000, description="For readers.")
     position: tuple[float, float] | None = Field(
         None, strict=False, description="Where an editor draws it: [x, y]."
@@ -75,6 +86,20 @@ class GraphShape(_Shape):
     edges: list[EdgeShape] = Field(default_factory=list, description=_EDGES)
 
 
+class RetentionShape(_Shape):
+    """What is kept of finished executions. Null: as the server has it by default."""
+
+    succeeded_seconds: int | None = Field(
+        None, ge=0, le=_SECONDS_MAX, description="How long a success is kept, in seconds; 0: not at all."
+    )
+    failed_seconds: int | None = Field(
+        None, ge=0, le=_SECONDS_MAX, description="How long one that failed or was cancelled is kept, in seconds."
+    )
+    executions_max: int | None = Field(
+        None, ge=1, le=_COUNT_MAX, description="How many finished executions of this workflow are kept at most."
+    )
+
+
 class SettingsShape(_Shape):
     """What holds for the whole workflow."""
 
@@ -83,9 +108,27 @@ class SettingsShape(_Shape):
     )
     journal: model.JournalDepth = Field("every_node", description="How much of pure nodes is kept.")
     on_crash: model.OnCrash = Field("resume", description="What becomes of an unfinished effect after a crash.")
-    error_workflow: str | None = Field(None, description="Id of the workflow that is run when an execution fails.")
-    max_concurrency: int | None = Field(None, ge=1, description="How many executions may run at once.")
-    concurrency_key: str | None = Field(None, description="Executions with equal keys count together.")
+    error_workflow: str | None = Field(
+        None, pattern=ID_PATTERN, description="Id of another workflow, which is run when an execution fails."
+    )
+    max_concurrency: int | None = Field(
+        None, ge=1, le=_COUNT_MAX, description="How many executions with equal concurrency keys may run at once."
+    )
+    concurrency_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1_000,
+        description="Executions with equal keys count together, such as `{{ $json.body.customer }}` of the trigger's "
+        "first item; without `max_concurrency` only one of them runs at once.",
+    )
+    concurrency_policy: LimitPolicy = Field(
+        "queue",
+        description="What becomes of a further execution: it waits, it is dropped, or the oldest gives way to it.",
+    )
+    retention: RetentionShape = Field(
+        default_factory=lambda: RetentionShape(),
+        description='What is kept of finished executions, such as {"succeeded_seconds": 3600}.',
+    )
     priority: int = Field(0, ge=-100, le=100, description="Executions of higher priority are claimed first.")
     timezone: str = Field("UTC", description="A name of the IANA database, such as `Europe/Vienna`.")
 

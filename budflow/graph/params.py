@@ -1,6 +1,6 @@
 """Parameters with expressions: compiled once a plan, evaluated once an item."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ class ParamsInvalid(NodeError):
 
 @dataclass(frozen=True, slots=True)
 class ParamsTemplate:
-    """The parameters of one node. `node_keys` are the nodes that its expressions read.
+    """The parameters of one node. `names` are the `$names` that its expressions read, `node_keys` the nodes.
 
     Without expressions `fixed` holds the validated parameters, and nothing is evaluated at run time.
     """
@@ -35,6 +35,7 @@ class ParamsTemplate:
     build: Build
     fixed: Params | None
     node_keys: frozenset[str] = field(default=frozenset())
+    names: frozenset[str] = field(default=frozenset())
 
     def resolve(self, scope: Scope) -> Params:
         """The parameters for one item. Raises ExpressionFailed or ParamsInvalid."""
@@ -50,7 +51,9 @@ def compile_params(model: type[Params], raw: Mapping[str, Any]) -> ParamsTemplat
     build = _builder(raw, templates)
     if build is None:
         return ParamsTemplate(model, lambda _scope: raw, _validated(model, raw))
-    return ParamsTemplate(model, build, None, frozenset().union(*(template.node_keys for template in templates)))
+    node_keys = frozenset().union(*(template.node_keys for template in templates))
+    names = frozenset().union(*(template.names for template in templates))
+    return ParamsTemplate(model, build, None, node_keys, names)
 
 
 def expression_texts(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
@@ -75,12 +78,11 @@ def _builder(value: Any, templates: list[Template]) -> Build | None:
         if not has_expression(value):
             return None
         templates.append(compile_template(value))
-        return templates[-1].evaluate
+        return templates[-1].run
     if isinstance(value, Mapping):
         built = {key: _builder(inner, templates) for key, inner in value.items()}
         changing = [(key, build) for key, build in built.items() if build is not None]
-        # Starting from a copy keeps the order of the keys.
-        return (lambda scope: {**value, **{key: build(scope) for key, build in changing}}) if changing else None
+        return _object_builder(value, changing) if changing else None
     if isinstance(value, list | tuple):
         parts = [(inner, _builder(inner, templates)) for inner in value]
         if all(build is None for _, build in parts):
@@ -89,9 +91,20 @@ def _builder(value: Any, templates: list[Template]) -> Build | None:
     return None
 
 
+def _object_builder(value: Mapping[str, Any], changing: Sequence[tuple[str, Build]]) -> Build:
+    def build_object(scope: Scope) -> dict[str, Any]:
+        built = dict(value)  # A copy keeps the order of the keys.
+        for key, build in changing:
+            built[key] = build(scope)
+        return built
+
+    return build_object
+
+
 def _validated(model: type[Params], values: Mapping[str, Any]) -> Params:
     try:
-        return model.model_validate(values)
+        # What `model_validate` calls, without its own checks: this runs for every item.
+        return model.__pydantic_validator__.validate_python(values)  # type: ignore[no-any-return]  # of this model
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in first["loc"])

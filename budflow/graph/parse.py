@@ -22,6 +22,7 @@ from budflow.model.workflow import (
     Endpoint,
     Graph,
     Node,
+    Retention,
     Retry,
     Settings,
     Workflow,
@@ -69,7 +70,7 @@ def parse(data: object) -> Workflow:
         name=parsed.name,
         description=parsed.description,
         graph=_graph(parsed.nodes, parsed.edges),
-        settings=Settings(**parsed.settings.model_dump()),
+        settings=_settings(parsed.settings),
     )
 
 
@@ -128,10 +129,15 @@ def _node(key: str, node: shape.NodeShape) -> Node:
     return Node(key=key, **plain)
 
 
+def _settings(settings: shape.SettingsShape) -> Settings:
+    plain = settings.model_dump()
+    return Settings(**{**plain, "retention": Retention(**plain["retention"])})
+
+
 def _limits(parsed: shape.DocumentShape) -> Iterator[Problem]:
-    """Too many nodes, bodies too deep, or a key that two nodes of different bodies share."""
+    """Too many nodes or bodies, bodies too deep, or a key that two nodes of different bodies share."""
     seen: set[str] = set()
-    count, deepest = 0, 0
+    count, bodies, deepest = 0, 0, 0
     pending: list[tuple[tuple[str, ...], int, Mapping[str, shape.NodeShape]]] = [((), 0, parsed.nodes)]
     while pending:
         place, depth, nodes = pending.pop()
@@ -143,10 +149,13 @@ def _limits(parsed: shape.DocumentShape) -> Iterator[Problem]:
                 message = f"Another node of the workflow is called `{key}` too."
                 yield Problem("node.duplicate_key", pointer(*where), message, "Keys are unique, bodies included.")
             seen.add(key)
+            bodies += len(node.bodies)
             pending.extend(((*where, "bodies", name), depth + 1, body.nodes) for name, body in node.bodies.items())
     split = "Split it into several workflows and call them with `flow.sub_workflow`."
     if count > NODES_MAX:
         yield Problem("document.too_many_nodes", "/nodes", f"{count} nodes; at most {NODES_MAX} are allowed.", split)
+    if bodies > NODES_MAX:  # Each of them has a node, or says nothing.
+        yield Problem("document.too_many_bodies", "/nodes", f"{bodies} bodies; at most {NODES_MAX} are allowed.", split)
     if deepest > NESTING_MAX:
         message = f"Bodies stand {deepest} levels deep in one another; at most {NESTING_MAX} are allowed."
         yield Problem("document.too_deep", "/nodes", message, split)

@@ -1,7 +1,12 @@
-"""The plan: a checked workflow compiled for running, with nodes as numbers, ports resolved and light chains fused."""
+"""The plan: a checked workflow compiled for running, with nodes as numbers, ports resolved and light chains fused.
 
+The nodes of all its graphs stand in one row: first those of the workflow itself, then body after body. Each graph has
+a number too; 0 is the workflow's own.
+"""
+
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from budflow.errors import BudflowError
@@ -9,10 +14,13 @@ from budflow.graph.cycles import order
 from budflow.graph.params import ParamsTemplate, compile_params
 from budflow.graph.ports import input_ports, output_ports
 from budflow.model.node import NodeSpec
-from budflow.model.workflow import Graph, Node, Settings, Workflow
+from budflow.model.workflow import IN, OUT, Graph, Node, Settings, Workflow
 from budflow.nodes.registry import Registry
 
 Weight = Literal["light", "heavy", "control"]
+
+#: In place of a node's number: where items enter a body (`$in`), and where they leave it (`$out`).
+ENTRY, EXIT = -1, -2
 
 
 class TriggerMissing(BudflowError):
@@ -33,7 +41,7 @@ class NodeTypeMissing(BudflowError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where items come from: output port number `port` of node number `node`."""
+    """Where items come from: output port number `port` of node number `node`, or of ENTRY, a body's `$in`."""
 
     node: int
     port: int
@@ -44,7 +52,8 @@ class PlanNode:
     """One node, ready to run.
 
     `inputs` are the sources of each input port in document order; `targets` the nodes that each output port leads to,
-    one entry an edge. `edges_in` is the number of edges that must settle before the node can.
+    one entry an edge. `edges_in` is the number of edges that must settle before the node can. `graph` is the number of
+    the graph that it stands in, `depth` the number of loops around it, `bodies` the numbers of its own graphs by name.
     """
 
     index: int
@@ -58,6 +67,30 @@ class PlanNode:
     targets: tuple[tuple[int, ...], ...]
     edges_in: int
     weight: Weight
+    graph: int = 0
+    depth: int = 0
+    bodies: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanGraph:
+    """One graph: the workflow's own, or the body `name` of the node `container` (None for the workflow's own).
+
+    `ordered` are its nodes, every one after its sources. `entries` are the nodes that `$in` leads to, one an edge, and
+    `exits` the sources of `$out`, both in document order.
+    `depth` is the number of loops around its nodes, its own included where it is one. A `light` body only computes:
+    all its nodes are light, pure whatever their parameters are, and see whole lists or batches.
+    """
+
+    number: int
+    nodes: tuple[int, ...]
+    ordered: tuple[int, ...] = ()
+    container: int | None = None
+    name: str = ""
+    entries: tuple[int, ...] = ()
+    exits: tuple[Source, ...] = ()
+    depth: int = 0
+    light: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +105,10 @@ class Segment:
 class Plan:
     """A compiled version; nodes, triggers and sinks stand in the order of the document.
 
-    `triggers` are those that can fire, without the disabled ones; `sinks` are the nodes that lead nowhere.
-    `segment_of[node]` is the number of the node's segment.
+    `names` are the `$names`, without `$`, that any of its expressions reads.
+
+    `triggers` are those that can fire, without the disabled ones; `sinks` are the nodes that lead nowhere, none of
+    them in a body. `segment_of[node]` is the number of the node's segment.
     """
 
     workflow_id: str
@@ -86,6 +121,8 @@ class Plan:
     sinks: tuple[int, ...]
     segments: tuple[Segment, ...]
     segment_of: tuple[int, ...]
+    graphs: tuple[PlanGraph, ...]
+    names: frozenset[str] = frozenset()
 
     def trigger(self, key: str | None, kind: str = "trigger.manual") -> PlanNode:
         """The trigger with this key, or the first of type `kind`. Raises TriggerMissing."""
@@ -100,53 +137,121 @@ class Plan:
 
 def compile_plan(workflow: Workflow, registry: Registry, *, workflow_id: str = "", version: int = 0) -> Plan:
     """Compile a workflow that the validator let pass for running."""
-    graph = workflow.graph
-    index = {key: number for number, key in enumerate(graph.nodes)}
-    nodes = _nodes(graph, index, {key: _spec(node, registry) for key, node in graph.nodes.items()})
-    segments = _fuse(nodes, [index[key] for key in order(graph)])
+    compiler = _Compiler(registry)
+    compiler.add(workflow.graph)
+    nodes = tuple(compiler.nodes)
+    segments = _fuse(nodes, compiler.ordered)
     segment_of = [0] * len(nodes)
     for number, segment in enumerate(segments):
         for member in segment.nodes:
             segment_of[member] = number
+    own = compiler.graphs[0]
     return Plan(
         workflow_id=workflow_id,
         version=version,
         name=workflow.name,
         settings=workflow.settings,
         nodes=nodes,
-        index=index,
-        triggers=tuple(node.index for node in nodes if node.spec.trigger and not node.node.disabled),
-        sinks=tuple(node.index for node in nodes if not any(node.targets)),
+        index=compiler.index,
+        triggers=tuple(n for n in own.nodes if nodes[n].spec.trigger and not nodes[n].node.disabled),
+        sinks=tuple(n for n in own.nodes if not any(nodes[n].targets)),
         segments=segments,
         segment_of=tuple(segment_of),
+        graphs=tuple(compiler.graphs),
+        names=frozenset().union(*(node.params.names for node in nodes)),
     )
 
 
-def _nodes(graph: Graph, index: Mapping[str, int], specs: Mapping[str, NodeSpec]) -> tuple[PlanNode, ...]:
-    inputs = {key: input_ports(node, specs[key]) for key, node in graph.nodes.items()}
-    outputs = {key: output_ports(node, specs[key]) for key, node in graph.nodes.items()}
-    sources: dict[str, list[list[Source]]] = {key: [[] for _ in ports] for key, ports in inputs.items()}
-    targets: dict[str, list[list[int]]] = {key: [[] for _ in ports] for key, ports in outputs.items()}
-    for edge in graph.edges:
-        out = outputs[edge.source.node].index(edge.source.port)
-        into = inputs[edge.target.node].index(edge.target.port)
-        sources[edge.target.node][into].append(Source(index[edge.source.node], out))
-        targets[edge.source.node][out].append(index[edge.target.node])
-    return tuple(
-        PlanNode(
-            index=index[key],
-            key=key,
-            node=node,
-            spec=specs[key],
-            params=compile_params(specs[key].params, node.params),
-            input_names=inputs[key],
-            inputs=tuple(tuple(port) for port in sources[key]),
-            output_names=outputs[key],
-            targets=tuple(tuple(port) for port in targets[key]),
-            edges_in=sum(len(port) for port in sources[key]),
-            weight=_weight(node, specs[key]),
+class _Compiler:
+    """Numbers nodes and graphs in document order, a graph before the bodies inside it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.nodes: list[PlanNode] = []
+        self.graphs: list[PlanGraph] = []
+        self.index: dict[str, int] = {}
+        self.ordered: list[int] = []  # Every node after its sources.
+
+    def add(self, graph: Graph) -> None:
+        """Compile the workflow's own graph and all that is inside it."""
+        pending: deque[tuple[Graph, PlanGraph]] = deque([(graph, PlanGraph(0, ()))])
+        count = 1  # Numbers are given away when a body is met, which is before it is compiled.
+        while pending:
+            inner, empty = pending.popleft()
+            compiled = self._graph(inner, empty)
+            for number in compiled.nodes:
+                node = self.nodes[number]
+                numbers = {}
+                for name, body in node.node.bodies.items():
+                    numbers[name] = count
+                    depth = node.depth + node.spec.bodies.loops
+                    pending.append((body, PlanGraph(count, (), container=number, name=name, depth=depth)))
+                    count += 1
+                if numbers:
+                    self.nodes[number] = replace(node, bodies=numbers)
+
+    def _graph(self, graph: Graph, empty: PlanGraph) -> PlanGraph:
+        first = len(self.nodes)
+        local = {key: first + position for position, key in enumerate(graph.nodes)}
+        specs = {key: _spec(node, self._registry) for key, node in graph.nodes.items()}
+        self.index.update(local)
+        inputs = {key: input_ports(node, specs[key]) for key, node in graph.nodes.items()}
+        outputs = {key: output_ports(node, specs[key]) for key, node in graph.nodes.items()}
+        sources: dict[str, list[list[Source]]] = {key: [[] for _ in ports] for key, ports in inputs.items()}
+        targets: dict[str, list[list[int]]] = {key: [[] for _ in ports] for key, ports in outputs.items()}
+        entries: list[int] = []
+        exits: list[Source] = []
+        for edge in graph.edges:
+            source = ENTRY if edge.source.node == IN else local[edge.source.node]
+            target = EXIT if edge.target.node == OUT else local[edge.target.node]
+            out = 0 if source == ENTRY else outputs[edge.source.node].index(edge.source.port)
+            (entries if source == ENTRY else targets[edge.source.node][out]).append(target)
+            if target == EXIT:
+                exits.append(Source(source, out))
+            else:
+                sources[edge.target.node][inputs[edge.target.node].index(edge.target.port)].append(Source(source, out))
+        new = [
+            PlanNode(
+                index=local[key],
+                key=key,
+                node=node,
+                spec=specs[key],
+                params=compile_params(specs[key].params, node.params),
+                input_names=inputs[key],
+                inputs=tuple(tuple(port) for port in sources[key]),
+                output_names=outputs[key],
+                targets=tuple(tuple(port) for port in targets[key]),
+                edges_in=sum(len(port) for port in sources[key]),
+                weight=_weight(node, specs[key]),
+                graph=empty.number,
+                depth=empty.depth,
+            )
+            for key, node in graph.nodes.items()
+        ]
+        self.nodes.extend(new)
+        ordered = tuple(local[key] for key in order(graph))
+        self.ordered.extend(ordered)
+        compiled = replace(
+            empty,
+            nodes=tuple(local.values()),
+            ordered=ordered,
+            entries=tuple(entries),
+            exits=tuple(exits),
+            light=empty.container is not None and all(_only_computes(node) for node in new),
         )
-        for key, node in graph.nodes.items()
+        self.graphs.append(compiled)
+        return compiled
+
+
+def _only_computes(node: PlanNode) -> bool:
+    return (
+        node.weight == "light"
+        and node.spec.kind in ("batch", "list")
+        and not node.spec.awaits
+        and not node.spec.static
+        and node.spec.effect == "pure"
+        and node.node.effect in (None, "pure")
+        and node.node.timeout_seconds is None
     )
 
 
@@ -173,7 +278,7 @@ def _fuse(nodes: tuple[PlanNode, ...], ordered: list[int]) -> tuple[Segment, ...
         chain = [start]
         while nodes[chain[-1]].weight == "light":
             following = [target for port in nodes[chain[-1]].targets for target in port]
-            if len(following) != 1:
+            if len(following) != 1 or following[0] == EXIT:
                 break
             [next_one] = following
             if nodes[next_one].weight != "light" or nodes[next_one].edges_in != 1:

@@ -4,28 +4,24 @@ What is wrong with the structure (edges, cycles, limits) forbids saving; a draft
 parameters and its trigger, and only cannot run.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from budflow.graph.cycles import ancestors
+from budflow.graph.nesting import Nesting, PlacedGraph, nest
 from budflow.graph.params import expression_texts
 from budflow.graph.parse import parse
 from budflow.graph.suggest import hint
-from budflow.graph.validate_edges import cycle_problems, edge_problems, reach_problems
+from budflow.graph.validate_bodies import body_problems, refused_bodies
+from budflow.graph.validate_edges import Specs, cycle_problems, edge_problems
 from budflow.graph.validate_params import params_problems
+from budflow.graph.validate_reach import flow_problems, trigger_problems
+from budflow.graph.validate_settings import settings_problems
 from budflow.model.node import Kind, NodeSpec
-from budflow.model.problem import Blocks, Problem, WorkflowInvalid, pointer
-from budflow.model.workflow import EXPRESSIONS_MAX, PROBLEMS_MAX, Node, Settings, Workflow
+from budflow.model.problem import Blocks, Problem, WorkflowInvalid
+from budflow.model.workflow import EXPRESSIONS_MAX, PROBLEMS_MAX, Node, Workflow
 from budflow.nodes.registry import Registry
-
-#: What the format has and this release does not act on: refused rather than silently ignored.
-SETTINGS_UNAVAILABLE = ("journal", "on_crash", "error_workflow", "max_concurrency", "concurrency_key")
-#: ZoneInfo looks for a file and then for a module of this name: with dots in it, it may do anything.
-ZONE_PATTERN = r"[A-Za-z0-9_+/-]{1,64}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,38 +67,41 @@ def _first(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _problems(workflow: Workflow, registry: Registry) -> Iterator[Problem]:
-    nodes = workflow.graph.nodes
-    found = {key: registry.get(node.type, node.type_version) for key, node in nodes.items()}
+    nesting = nest(workflow)
+    found = {node.key: registry.get(node.type, node.type_version) for _, node in nesting.nodes()}
     specs = {key: spec for key, spec in found.items() if spec is not None}
-    yield from edge_problems(workflow, specs)
-    yield from cycle_problems(workflow.graph)
-    yield from _body_problems(workflow)
-    texts = {key: [text for _, text in expression_texts(node.params)] for key, node in nodes.items()}
-    too_many = tuple(_expression_limit(texts.values()))
+    # What forbids saving comes first, what forbids only publishing last; see `_first`.
+    for placed in nesting.graphs:
+        yield from edge_problems(nesting, placed, specs)
+        yield from cycle_problems(placed)
+    for placed in nesting.graphs:
+        yield from refused_bodies(placed, specs)
+    texts = {node.key: [text for _, text in expression_texts(node.params)] for _, node in nesting.nodes()}
+    too_many = tuple(_expression_limit([*texts.values(), [workflow.settings.concurrency_key or ""]]))
     yield from too_many
-    upstream = ancestors(workflow.graph, [key for key, own in texts.items() if any("$node" in text for text in own)])
-    for key, node in nodes.items():
-        spec = specs.get(key)
+    yield from _all_node_problems(nesting, registry, specs, None if too_many else texts)
+    yield from settings_problems(workflow.settings)
+    own, *bodies = nesting.graphs
+    yield from trigger_problems(own, specs)
+    for placed in bodies:
+        yield from flow_problems(placed, specs)
+
+
+def _all_node_problems(
+    nesting: Nesting, registry: Registry, specs: Specs, texts: Mapping[str, list[str]] | None
+) -> Iterator[Problem]:
+    """The problems of every node; those of its parameters only where `texts`, its expressions, are to be looked at."""
+    readers = [key for key, own in (texts or {}).items() if any("$node" in text for text in own)]
+    readable = nesting.readable(readers)
+    for placed, node in nesting.nodes():
+        spec = specs.get(node.key)
         if spec is None:
-            yield _unknown_type(node, registry)
-        else:
-            yield from _node_problems(node, spec)
-            if not too_many:
-                yield from params_problems(workflow, node, spec, upstream.get(key, frozenset()))
-    yield from _settings_problems(workflow.settings)
-    yield from reach_problems(workflow, specs)
-
-
-def _body_problems(workflow: Workflow) -> Iterator[Problem]:
-    for key, node in workflow.graph.nodes.items():
-        if node.bodies:
-            yield Problem(
-                "node.no_bodies",
-                f"/nodes/{key}/bodies",
-                f"`{node.type}` takes no bodies.",
-                "Remove `bodies`; put its nodes beside the others, or into a workflow called by `flow.sub_workflow`.",
-                patch=({"op": "remove", "path": f"/nodes/{key}/bodies"},),
-            )
+            yield _unknown_type(placed, node, registry)
+            continue
+        yield from _node_problems(placed, node, spec)
+        yield from body_problems(placed, node, spec)
+        if texts is not None:
+            yield from params_problems(nesting, node, spec, readable.get(node.key, frozenset()))
 
 
 def _expression_limit(texts: Iterable[list[str]]) -> Iterator[Problem]:
@@ -116,15 +115,15 @@ def _expression_limit(texts: Iterable[list[str]]) -> Iterator[Problem]:
         )
 
 
-def _unknown_type(node: Node, registry: Registry) -> Problem:
+def _unknown_type(placed: PlacedGraph, node: Node, registry: Registry) -> Problem:
     newest = registry.get(node.type)
     if newest is not None:
-        path = f"/nodes/{node.key}/type_version"
+        path = placed.path("nodes", node.key, "type_version")
         message = f"`{node.type}` has no version {node.type_version}."
         advice = f"The newest version is {newest.version}; leave `type_version` out to take it."
         patch: tuple[dict[str, Any], ...] = ({"op": "replace", "path": path, "value": newest.version},)
         return Problem("node.unknown_version", path, message, advice, "run", patch)
-    path = f"/nodes/{node.key}/type"
+    path = placed.path("nodes", node.key, "type")
     match = registry.closest(node.type)
     message = f"There is no node type `{node.type[:100]}`."
     if match is not None:
@@ -143,45 +142,20 @@ _WITHOUT: Mapping[Kind, str] = {
 }
 
 
-def _node_problems(node: Node, spec: NodeSpec) -> Iterator[Problem]:
-    path = f"/nodes/{node.key}"
+def _node_problems(placed: PlacedGraph, node: Node, spec: NodeSpec) -> Iterator[Problem]:
     if node.credentials:
+        path = placed.path("nodes", node.key, "credentials")
         message = "This release keeps no credentials."
-        yield Problem("credential.unavailable", f"{path}/credentials", message, "Leave `credentials` out.", "run")
-    if node.pinned is not None:
-        message = "This release does not act on `pinned`."
-        yield Problem("node.unavailable", f"{path}/pinned", message, "Leave `pinned` out.", "run")
+        yield Problem("credential.unavailable", path, message, "Leave `credentials` out.", "run")
     for name, amount in node.resources.items():
         if amount < 0:
-            where = pointer("nodes", node.key, "resources", name)
-            yield Problem("node.resource_negative", where, f"`{name}` is less than nothing.", "Write 0 or more.", "run")
+            path = placed.path("nodes", node.key, "resources", name)
+            yield Problem("node.resource_negative", path, f"`{name}` is less than nothing.", "Write 0 or more.", "run")
     for field, given, kinds in (
         ("resources", bool(node.resources), {"control"}),
-        ("timeout_seconds", node.timeout_seconds is not None, {"control"}),
         ("retry", node.retry.tries > 1, {"control", "batch", "list"}),
     ):
         if given and spec.kind in kinds:
+            path = placed.path("nodes", node.key, field)
             message = f"`{node.type}` takes no `{field}`: {_WITHOUT[spec.kind]}."
-            yield Problem("node.field_without_effect", f"{path}/{field}", message, f"Remove `{field}`.", "run")
-
-
-def _settings_problems(settings: Settings) -> Iterator[Problem]:
-    if not _is_time_zone(settings.timezone):
-        message = f"There is no time zone `{settings.timezone[:100]}`."
-        advice = f"{hint(settings.timezone, available_timezones(), 'time zone')} Names are those of the IANA database."
-        yield Problem("settings.unknown_timezone", "/settings/timezone", message, advice, "run")
-    default = Settings()
-    for name in SETTINGS_UNAVAILABLE:
-        if getattr(settings, name) != getattr(default, name):
-            message = f"This release does not act on `{name}`."
-            yield Problem("settings.unavailable", f"/settings/{name}", message, "Leave it out.", "run")
-
-
-def _is_time_zone(name: str) -> bool:
-    if not re.fullmatch(ZONE_PATTERN, name):
-        return False
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+            yield Problem("node.field_without_effect", path, message, f"Remove `{field}`.", "run")

@@ -1,85 +1,63 @@
-"""The validator's part for edges: their ends and ports exist, no way leads back, and triggers lead to every node."""
+"""The validator's part for edges: their ends and ports exist in the graph that they stand in, and no way leads back."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
-from budflow.graph.cycles import find_cycles, reachable
+from budflow.graph.cycles import find_cycles
+from budflow.graph.nesting import Nesting, PlacedGraph
 from budflow.graph.ports import input_ports, output_ports
 from budflow.graph.suggest import closest, hint, listed
 from budflow.model.node import ERROR_PORT, NodeSpec
 from budflow.model.problem import Problem
-from budflow.model.workflow import Edge, Endpoint, Graph, Workflow
+from budflow.model.workflow import IN, OUT, Edge, Endpoint
 
 Specs = Mapping[str, NodeSpec]
+Direction = Literal["output", "input"]
+
+#: Which of the two ends of a body an edge may begin at, and which it may lead to.
+BODY_END: Mapping[Direction, str] = {"output": IN, "input": OUT}
+IN_AND_OUT = "Items enter a body by `$in` and leave it by `$out`."
 
 
-def edge_problems(workflow: Workflow, specs: Specs) -> Iterator[Problem]:
-    """Edges that stand twice or lead nowhere; `specs` are the types that are known, by the node's key."""
+def edge_problems(nesting: Nesting, placed: PlacedGraph, specs: Specs) -> Iterator[Problem]:
+    """Edges of one graph that stand twice or lead nowhere; `specs` are the types that are known, by the node's key."""
     first: dict[Edge, int] = {}
-    for index, edge in enumerate(workflow.graph.edges):
-        path = f"/edges/{index}"
+    for index, edge in enumerate(placed.graph.edges):
+        path = placed.path("edges", index)
         if edge in first:
-            message = f"This edge stands at /edges/{first[edge]} already."
+            message = f"This edge stands at {placed.path('edges', first[edge])} already."
             yield Problem("edge.duplicate", path, message, "Remove one of the two.")
         first.setdefault(edge, index)
-        yield from _end_problems(edge.source, f"{path}/from", workflow.graph, specs, "output")
-        yield from _end_problems(edge.target, f"{path}/to", workflow.graph, specs, "input")
+        yield from _end_problems(edge.source, f"{path}/from", nesting, placed, specs, "output")
+        yield from _end_problems(edge.target, f"{path}/to", nesting, placed, specs, "input")
 
 
-def cycle_problems(graph: Graph) -> Iterator[Problem]:
+def cycle_problems(placed: PlacedGraph) -> Iterator[Problem]:
     """Ways that lead back to where they began, each at the last of its edges in the document."""
-    for cycle in find_cycles(graph):
+    edges = placed.graph.edges
+    for cycle in find_cycles(placed.graph):
         steps = set(zip(cycle, (*cycle[1:], cycle[0]), strict=True))
-        last = max(i for i, edge in enumerate(graph.edges) if (edge.source.node, edge.target.node) in steps)
+        last = max(i for i, edge in enumerate(edges) if (edge.source.node, edge.target.node) in steps)
         way = " → ".join([*cycle, cycle[0]])
         yield Problem(
             "graph.cycle",
-            f"/edges/{last}",
+            placed.path("edges", last),
             f"These nodes lead back to themselves: {way}.",
-            "Remove one of these edges. No loop is needed to handle every item: each node does so by itself.",
+            "Remove one of these edges. No loop is needed to handle every item, since each node does so by itself; "
+            "what is to be repeated goes into the body of a `flow.while`.",
         )
 
 
-def reach_problems(workflow: Workflow, specs: Specs) -> Iterator[Problem]:
-    """No trigger that can fire, or nodes to which no trigger leads."""
-    graph = workflow.graph
-    triggers = [key for key, spec in specs.items() if spec.trigger]
-    enabled = [key for key in triggers if not graph.nodes[key].disabled]
-    entered = {edge.target.node for edge in graph.edges}
-    # Neither a misspelt type nor an edge from a misspelt node is to be told a second time as a missing trigger.
-    unclear = [key for key in graph.nodes if key not in specs and key not in entered]
-    unclear += [edge.target.node for edge in graph.edges if edge.source.node not in graph.nodes]
-    if not triggers and not unclear:
-        yield Problem(
-            "graph.no_trigger",
-            "/nodes",
-            "No node of this workflow is a trigger.",
-            'Add a node of type `trigger.manual` or `trigger.webhook`, such as "start": {"type": "trigger.manual"}, '
-            "and an edge from it to the first node.",
-            blocks="run",
-        )
+def _end_problems(
+    end: Endpoint, path: str, nesting: Nesting, placed: PlacedGraph, specs: Specs, direction: Direction
+) -> Iterator[Problem]:
+    if end.node in (IN, OUT):
+        yield from _body_end_problems(end, path, placed, direction)
         return
-    if triggers and not enabled:
-        for key in triggers:
-            path = f"/nodes/{key}/disabled"
-            patch = ({"op": "replace", "path": path, "value": False},)
-            message = f"The trigger `{key}` is disabled, and there is no other: nothing can start this workflow."
-            yield Problem("trigger.disabled", path, message, "Enable it.", blocks="run", patch=patch)
-    within = reachable(graph, [*triggers, *unclear])
-    for key in graph.nodes:
-        if key not in within:
-            message = f"No trigger leads to `{key}`: it would never run."
-            advice = "Add an edge to it from a node that runs, or remove it."
-            yield Problem("graph.unreachable", f"/nodes/{key}", message, advice, blocks="publish")
-
-
-def _end_problems(end: Endpoint, path: str, graph: Graph, specs: Specs, direction: str) -> Iterator[Problem]:
-    if end.node.startswith("$"):
-        message = f"`{end.node}` exists only inside the body of a container."
-        yield Problem("edge.outside_body", path, message, "Name a node's key.")
-        return
-    node = graph.nodes.get(end.node)
+    node = placed.graph.nodes.get(end.node)
     if node is None:
-        yield _unknown_node(end, path, graph)
+        other = end.node in nesting.of
+        yield _other_graph(end.node, path, nesting, placed) if other else _unknown_node(end, path, placed, direction)
         return
     spec = specs.get(end.node)
     if spec is None:
@@ -90,17 +68,55 @@ def _end_problems(end: Endpoint, path: str, graph: Graph, specs: Specs, directio
         return
     ports = output_ports(node, spec) if direction == "output" else input_ports(node, spec)
     if end.port not in ports:
-        yield _unknown_port(end, path, ports, direction)
+        yield _unknown_port(end, path, placed, ports, direction)
 
 
-def _unknown_node(end: Endpoint, path: str, graph: Graph) -> Problem:
-    match = closest(end.node, graph.nodes)
-    patch = () if match is None else ({"op": "replace", "path": path, "value": _text(match, end.port)},)
+def _body_end_problems(end: Endpoint, path: str, placed: PlacedGraph, direction: Direction) -> Iterator[Problem]:
+    if placed.container is None:
+        message = f"`{end.node}` exists only inside the body of a container."
+        yield Problem("edge.outside_body", path, message, "Name a node's key.")
+    elif end.node != BODY_END[direction]:
+        enters = "`$in` is where items enter the body: nothing leads to it."
+        leaves = "`$out` is where items leave the body: nothing comes from it."
+        message = enters if end.node == IN else leaves
+        advice = f"Write `{BODY_END[direction]}`, or the key of a node in this body."
+        yield Problem("edge.wrong_end", path, message, advice)
+    elif end.port != "main":
+        yield Problem(
+            "edge.unknown_port",
+            path,
+            f"`{end.node}` has no port `{end.port}`, only `main`.",
+            f"Write `{end.node}`.",
+            patch=({"op": "replace", "path": path, "value": end.node},),
+        )
+
+
+def _other_graph(key: str, path: str, nesting: Nesting, placed: PlacedGraph) -> Problem:
+    container = nesting.container_of(key, placed)
+    if container is None:
+        message = f"`{key}` stands outside of this body, and no edge crosses its border."
+        advice = f"{IN_AND_OUT} What `{key}` gave can be read by expressions where it runs before: `$node.{key}`."
+    elif container.key in placed.graph.nodes:
+        message = f"`{key}` stands inside a body of `{container.key}`, and no edge crosses its border."
+        advice = f"{IN_AND_OUT} Out here write `{container.key}`."
+    else:
+        message = f"`{key}` stands in another body, and no edge crosses its border."
+        advice = f"{IN_AND_OUT} Connect the containers, or move the node."
+    return Problem("edge.other_graph", path, message, advice)
+
+
+def _unknown_node(end: Endpoint, path: str, placed: PlacedGraph, direction: Direction) -> Problem:
+    names = [*placed.graph.nodes, *([] if placed.container is None else [BODY_END[direction]])]
+    match = closest(end.node, names)
+    meant = "" if match is None else match if match in (IN, OUT) else _text(match, end.port)
+    patch = () if match is None else ({"op": "replace", "path": path, "value": meant},)
     message = f"There is no node `{end.node}`."
-    return Problem("edge.unknown_node", path, message, hint(end.node, graph.nodes, "node"), patch=patch)
+    return Problem("edge.unknown_node", path, message, hint(end.node, names, "node"), patch=patch)
 
 
-def _unknown_port(end: Endpoint, path: str, ports: tuple[str, ...], direction: str) -> Problem:
+def _unknown_port(
+    end: Endpoint, path: str, placed: PlacedGraph, ports: tuple[str, ...], direction: Direction
+) -> Problem:
     key, port = end.node, end.port
     if port == ERROR_PORT and direction == "output":
         return Problem(
@@ -108,7 +124,7 @@ def _unknown_port(end: Endpoint, path: str, ports: tuple[str, ...], direction: s
             path,
             f"`{key}` has the port `error` only when its `on_error` is `error_output`.",
             f'Set `"on_error": "error_output"` on `{key}`.',
-            patch=({"op": "add", "path": f"/nodes/{key}/on_error", "value": "error_output"},),
+            patch=({"op": "add", "path": placed.path("nodes", key, "on_error"), "value": "error_output"},),
         )
     names = [_text(key, name) for name in ports]
     # Nobody misspells `main`: it stands where no port was named, so that nothing is near it.

@@ -9,17 +9,18 @@ from budflow.errors import BudflowError
 from budflow.expressions.compile import Template, compile_template
 from budflow.expressions.evaluate import RESERVED_NAMES
 from budflow.graph.fields import fields_on
+from budflow.graph.nesting import Nesting
 from budflow.graph.params import expression_texts
 from budflow.graph.shape_problems import Place, is_of_key, place_of, shape_problems
 from budflow.graph.suggest import closest, hint
 from budflow.model.node import NodeSpec, StaticMark
 from budflow.model.problem import Problem, pointer
-from budflow.model.workflow import Node, Workflow
+from budflow.model.workflow import Node
 
 
-def params_problems(workflow: Workflow, node: Node, spec: NodeSpec, upstream: frozenset[str]) -> Iterator[Problem]:
-    """Every problem of a node's `params`; `upstream` are the nodes that run before it."""
-    prefix = ("nodes", node.key, "params")
+def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: frozenset[str]) -> Iterator[Problem]:
+    """Every problem of a node's `params`; `readable` are the nodes whose output its expressions may read."""
+    prefix = (*nesting.of[node.key].place, "nodes", node.key, "params")
     expressions = dict(expression_texts(node.params))
     for place, text in expressions.items():
         where = pointer(*prefix, *place)
@@ -33,7 +34,9 @@ def params_problems(workflow: Workflow, node: Node, spec: NodeSpec, upstream: fr
         except BudflowError as error:
             yield Problem(error.code, where, error.message, error.hint, "run")
             continue
-        yield from _read_problems(workflow, node, template, where, upstream)
+        yield from reserved_problems(template, where)
+        for key in sorted(template.node_keys - readable):
+            yield _unreadable(nesting, node, key, where, readable)
     try:
         spec.params.model_validate(node.params)
     except ValidationError as error:
@@ -42,29 +45,49 @@ def params_problems(workflow: Workflow, node: Node, spec: NodeSpec, upstream: fr
         yield from shape_problems(known, spec.params, node.params, prefix=prefix, code="params", blocks="run")
 
 
-def _read_problems(
-    workflow: Workflow, node: Node, template: Template, where: str, upstream: frozenset[str]
-) -> Iterator[Problem]:
+def reserved_problems(template: Template, where: str) -> Iterator[Problem]:
+    """Names in an expression that the language knows and nothing fills yet."""
     for name in sorted(template.names & RESERVED_NAMES):
         message = f"Nothing fills `${name}` in this release."
         yield Problem("expression.name_reserved", where, message, "Take the value from the item.", "run")
-    for key in sorted(template.node_keys):
-        if key not in workflow.graph.nodes:
-            message = f"The expression reads `$node.{key}`, and there is no such node."
-            yield Problem("expression.unknown_node", where, message, _other_node(key, upstream), "run")
-        elif key not in upstream:
-            message = f"The expression reads `$node.{key}`, which does not run before `{node.key}`."
-            yield Problem("expression.node_not_before", where, message, _not_before(key, node.key, upstream), "run")
 
 
-def _other_node(key: str, upstream: frozenset[str]) -> str:
-    match = closest(key, upstream)
-    return f"Did you mean `$node.{match}`?" if match else hint(key, upstream, "node before this one")
+def _unreadable(nesting: Nesting, reader: Node, key: str, where: str, readable: frozenset[str]) -> Problem:
+    if key not in nesting.of:
+        message = f"The expression reads `$node.{key}`, and there is no such node."
+        return Problem("expression.unknown_node", where, message, _other_node(key, readable), "run")
+    here = nesting.of[reader.key]
+    container = nesting.container_of(key, here)
+    if container is not None:
+        message = f"The expression reads `$node.{key}`, which stands inside a body of `{container.key}`."
+        advice = _from_body(key, container.key, readable)
+        return Problem("expression.node_inside_body", where, message, advice, "run")
+    if any(placed.container is not None and placed.container.key == key for placed in here.around()):
+        message = f"The expression reads `$node.{key}`, which ends only after `{reader.key}` inside it."
+        advice = f"Instead, read `$json`{_else(key, readable)}"
+        return Problem("expression.node_not_before", where, message, advice, "run")
+    message = f"The expression reads `$node.{key}`, which does not run before `{reader.key}`."
+    return Problem("expression.node_not_before", where, message, _not_before(key, reader.key, readable), "run")
 
 
-def _not_before(key: str, reader: str, upstream: frozenset[str]) -> str:
-    others = f"read another node: {hint(key, upstream, 'node before this one')}" if upstream else "read `$json`."
+def _other_node(key: str, readable: frozenset[str]) -> str:
+    match = closest(key, readable)
+    return f"Did you mean `$node.{match}`?" if match else hint(key, readable, "node before this one")
+
+
+def _not_before(key: str, reader: str, readable: frozenset[str]) -> str:
+    others = f"read another node: {hint(key, readable, 'node before this one')}" if readable else "read `$json`."
     return f"Add edges that lead from `{key}` to `{reader}`, or {others}" if key != reader else f"Instead, {others}"
+
+
+def _from_body(key: str, container: str, readable: frozenset[str]) -> str:
+    if container in readable:
+        return f"Read the container instead, `$node.{container}`: what reaches `$out` in its body is its output."
+    return f"What is in a body can be read only there. Instead, read `$json`{_else(key, readable)}"
+
+
+def _else(key: str, readable: frozenset[str]) -> str:
+    return f", or another node: {hint(key, readable, 'node before this one')}" if readable else "."
 
 
 def _is_static(model: type[BaseModel], place: Sequence[str | int]) -> bool:

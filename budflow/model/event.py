@@ -1,5 +1,8 @@
 """The journal's events: append-only and versioned. The state of an execution is the fold of its events.
 
+`node` is a node's key and `rounds` say which run of it is meant: the round of each loop around it, from the outside
+in; () for a node that no loop is around. `budflow.model.path` writes both as one text, such as `price[3][0]`.
+
 The stored form and its codec stand in budflow.model.journal. A change of shape raises `VERSION` and adds an upcaster
 there; an event once written is never rewritten.
 """
@@ -9,16 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from budflow.model.execution import Mode, Parent, Place
+from budflow.model.execution import Mode, Origin, Parent, Place, WaitReason
 from budflow.model.failure import Failure
-from budflow.model.item import ItemList
+from budflow.model.item import BlobRef, ItemList
 
 EndStatus = Literal["succeeded", "failed", "cancelled"]
+Rounds = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The execution exists: a trigger fired and `items` are what it brings in by the node `trigger`."""
+    """The execution exists: a trigger fired and `items` are what it brings in by the node `trigger`.
+
+    With `pinned`, nodes give their pinned output instead of running. `until` is the key of the node at which a
+    partial run ends. `origin` is set where the execution repeats another. `callers` are the workflows that called it,
+    from the outside in.
+    """
 
     TYPE: ClassVar[str] = "execution.admitted"
     VERSION: ClassVar[int] = 1
@@ -28,6 +37,10 @@ class Admitted:
     principal: str
     items: ItemList
     parent: Parent | None = None
+    pinned: bool = False
+    until: str | None = None
+    origin: Origin | None = None
+    callers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class NodeStarted:
     """A node with an outside effect, or a control node, is about to run; written before the effect happens.
 
     `params` are a control node's evaluated parameters and `items` the number of its items: with them the fold of
-    the journal needs no expression.
+    the journal needs no expression. Of a node with an effect the first `begun` items are about to be worked on.
     """
 
     TYPE: ClassVar[str] = "node.started"
@@ -55,6 +68,36 @@ class NodeStarted:
     node: str
     items: int
     params: Mapping[str, Any] | None = None
+    rounds: Rounds = ()
+    begun: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsStarted:
+    """More items of a node with the effect `once` are about to be worked on: from now on the first `begun`."""
+
+    TYPE: ClassVar[str] = "node.items_started"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    begun: int
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsFinished:
+    """Some items of a node with an effect are done and never worked on again.
+
+    `items` came of them, with the ordinals of the input items as lineage; `ordinals` are those that are done.
+    """
+
+    TYPE: ClassVar[str] = "node.items_finished"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    ordinals: tuple[int, ...]
+    items: ItemList
+    rounds: Rounds = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +112,15 @@ class ItemsRetried:
     failed: int
     delay_seconds: float
     failure: Failure
+    rounds: Rounds = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFinished:
-    """A node ran; `outputs` has every one of its ports, an empty list for those without items."""
+    """A node ran; `outputs` has every one of its ports, an empty list for those without items.
+
+    `static` is the static data that it changed, by node key ("" for the workflow's), committed with this event.
+    """
 
     TYPE: ClassVar[str] = "node.finished"
     VERSION: ClassVar[int] = 1
@@ -83,6 +130,8 @@ class NodeFinished:
     outputs: Mapping[str, ItemList]
     tries: int = 1
     place: Place | None = None
+    rounds: Rounds = ()
+    static: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +146,7 @@ class NodeFailed:
     failure: Failure
     tries: int = 1
     place: Place | None = None
+    rounds: Rounds = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +157,20 @@ class NodeCancelled:
     VERSION: ClassVar[int] = 1
     at: datetime
     node: str
+    rounds: Rounds = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ResultIgnored:
-    """A node's result came after the execution had stopped waiting for it."""
+    """A node's result, or the `signal` with this key, came after the execution had stopped waiting for it."""
 
     TYPE: ClassVar[str] = "node.result_ignored"
     VERSION: ClassVar[int] = 1
     at: datetime
     node: str
     reason: str
+    rounds: Rounds = ()
+    signal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +184,7 @@ class ChildStarted:
     call: int
     execution_id: str
     workflow_id: str
+    rounds: Rounds = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +199,121 @@ class ChildFinished:
     status: EndStatus
     items: ItemList
     failure: Failure | None = None
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParamsResolved:
+    """A control node's parameters were evaluated again, because it asked for that with number `ask`."""
+
+    TYPE: ClassVar[str] = "node.params_resolved"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    ask: int
+    params: Mapping[str, Any]
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a control node reserved with number `ask` may happen at `due`."""
+
+    TYPE: ClassVar[str] = "node.reserved"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    ask: int
+    due: datetime
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsFinished:
+    """Rounds of a body that only computes ran in one go: `first` and those behind it, one entry of `counts` each.
+
+    `items` are what all of them gave, one round after the other, with the ordinals of the container's input items as
+    lineage; a round in `failures` gave none.
+    """
+
+    TYPE: ClassVar[str] = "body.rounds_finished"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    body: str
+    first: int
+    counts: tuple[int, ...]
+    items: ItemList
+    failures: Mapping[int, Failure]
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStarted:
+    """A node waits, as number `wait`, for a time, a request or a person; at `until` (None: never) the wait is over.
+
+    `ask` is what is shown to who answers: a text, the fields of a form.
+    """
+
+    TYPE: ClassVar[str] = "wait.started"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    wait: int
+    reason: WaitReason
+    until: datetime | None
+    ask: Mapping[str, Any]
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEnded:
+    """The wait is over: its time `elapsed`, or somebody (`by`) answered it with `answer`."""
+
+    TYPE: ClassVar[str] = "wait.ended"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    wait: int
+    outcome: Literal["elapsed", "answered"]
+    by: str | None = None
+    answer: Any = None
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeIsUp:
+    """A control node has not ended within its `timeout_seconds`, or the last bodies that it runs when it is stopped
+    have not within theirs (`cleanup`): what is open of it is stopped.
+    """
+
+    TYPE: ClassVar[str] = "node.time_is_up"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    failure: Failure
+    cleanup: bool = False
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Somebody asked for the execution to start no more nodes; those that run go on to their end."""
+
+    TYPE: ClassVar[str] = "execution.paused"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """Somebody asked for a paused execution to go on."""
+
+    TYPE: ClassVar[str] = "execution.continued"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +355,8 @@ Event = (
     Admitted
     | Started
     | NodeStarted
+    | ItemsStarted
+    | ItemsFinished
     | ItemsRetried
     | NodeFinished
     | NodeFailed
@@ -193,6 +364,14 @@ Event = (
     | ResultIgnored
     | ChildStarted
     | ChildFinished
+    | ParamsResolved
+    | Reserved
+    | RoundsFinished
+    | WaitStarted
+    | WaitEnded
+    | TimeIsUp
+    | Paused
+    | Continued
     | Responded
     | CancelRequested
     | Finished
@@ -201,10 +380,14 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as it stands in a journal: `seq` counts from 0 without gaps."""
+    """An event as it stands in a journal: `seq` counts from 0 without gaps.
+
+    `blobs` are those that `payload` refers to, to be kept with it; they are known of an event that is written.
+    """
 
     seq: int
     type: str
     version: int
     at: datetime
     payload: bytes
+    blobs: tuple[BlobRef, ...] = ()

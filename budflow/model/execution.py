@@ -8,23 +8,54 @@ from budflow.errors import BudflowError
 from budflow.model.failure import Failure
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
-Mode = Literal["webhook", "api", "mcp", "cli", "child"]
+#: Why an execution is `waiting`: nothing of it computes, and it needs no process until something comes.
+WaitReason = Literal["timer", "webhook", "form", "approval", "child", "limit", "paused", "ask"]
+Mode = Literal["webhook", "api", "mcp", "cli", "child", "error"]
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+#: What may become of an execution whose group (`limit_key`) is full.
+LimitPolicy = Literal["queue", "drop", "cancel_oldest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The node of another execution that called this one; `depth` counts the calls above (1 for a direct child)."""
+    """The node of another execution that called this one; `depth` counts the calls above (1 for a direct child).
+
+    `node` is the node's path. One that is not `awaited` was called to go on by itself: nobody is told of its end.
+    """
 
     execution_id: str
     node: str
     call: int
     depth: int
+    awaited: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The execution that this one repeats: a `retry` goes on where it failed, a `fork` runs again from `node` on."""
+
+    execution_id: str
+    kind: Literal["retry", "fork"]
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The group that an execution counts in: at most `running_max` of those with the same `key` run or wait at once."""
+
+    key: str
+    running_max: int
+    policy: LimitPolicy = "queue"
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """The row of an execution: what lists and claims need. All else is the fold of its journal."""
+    """The row of an execution: what lists and claims need. All else is the fold of its journal.
+
+    `waiting` and `wake_at` are set while the status is `waiting`; `wake_at` None means that only a signal wakes it.
+    `takeovers` counts how often it was taken from a dead runner since it last made progress. `scope` is set where the
+    idempotency keys of its nodes are another execution's. `traceparent` is the value of W3C's header.
+    """
 
     id: str
     project_id: str
@@ -41,6 +72,18 @@ class Execution:
     runner: str | None = None
     token: int = 0
     failure: Failure | None = None
+    waiting: WaitReason | None = None
+    wake_at: datetime | None = None
+    takeovers: int = 0
+    origin: Origin | None = None
+    scope: str | None = None
+    limit: Limit | None = None
+    traceparent: str | None = None
+
+    @property
+    def effect_scope(self) -> str:
+        """What idempotency keys are made from: its own id, unless it goes on for another."""
+        return self.scope or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +140,38 @@ class ClaimLost(BudflowError):
     code = "execution.claim_lost"
     http_status = 409
     hint = "Drop the work: whoever holds the newer token goes on from the journal."
+
+
+class LimitReached(BudflowError):
+    """As many executions as the workflow allows are under way, and its policy is to drop what comes beyond them."""
+
+    code = "execution.limit_reached"
+    http_status = 429
+    hint = "Send it again later, or set `settings.concurrency_policy` to `queue`."
+
+
+class KeyReused(BudflowError):
+    """The idempotency key was used before, with another request."""
+
+    code = "execution.key_reused"
+    http_status = 409
+    hint = "Use a new key for a new request; a repetition must be equal to the first request."
+
+
+class KeyKnown(BudflowError):
+    """The idempotency key was used before, with the same request."""
+
+    code = "execution.key_known"
+    http_status = 409
+    hint = "The first request's execution stands in `execution_id`."
+
+
+class WaitClosed(BudflowError):
+    """Nothing waits for this any more: it was answered before, ran out of time or was cancelled."""
+
+    code = "wait.closed"
+    http_status = 409
+    hint = "Look at the execution: its waits and its status say what became of it."
 
 
 class QueueFull(BudflowError):

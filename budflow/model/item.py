@@ -24,10 +24,11 @@ class ItemError(NamedTuple):
     code: str
     message: str
     hint: str = ""
+    node: str = ""
 
     def to_json(self) -> Json:
-        """What `$error` reads."""
-        return {"code": self.code, "message": self.message, "hint": self.hint}
+        """What `$error` reads; `node` is the key of the node that failed."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "node": self.node}
 
 
 class Item(NamedTuple):
@@ -68,14 +69,3 @@ class ItemList:
 
 
 EMPTY = ItemList()
-
-
-def join(lists: Sequence[ItemList]) -> ItemList:
-    """Several lists as one, in the given order.
-
-    The result's lineage means nothing: a single list keeps its own, which belongs to the node that made it.
-    """
-    if len(lists) == 1:
-        return lists[0]
-    items = [item for part in lists for item in part.items]
-    return ItemList(items, [-1] * len(items))

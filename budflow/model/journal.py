@@ -8,9 +8,11 @@ import orjson
 
 from budflow.errors import BudflowError
 from budflow.model import event as e
-from budflow.model.execution import Parent, Place
+from budflow.model.event_lists import blobs_of
+from budflow.model.execution import Origin, Parent, Place
 from budflow.model.failure import Failure
-from budflow.model.item import BlobRef, Item, ItemError, ItemList, Json
+from budflow.model.item import ItemList, Json
+from budflow.model.item_codec import decode_items, encode_items, to_plain
 
 Upcaster = Callable[[Json], Json]
 
@@ -37,10 +39,10 @@ class EventUnreadable(BudflowError):
 def encode(seq: int, event: e.Event) -> e.StoredEvent:
     """One event as a row; `payload` is compact JSON, dates in it are RFC 3339. Raises EventUnwritable."""
     try:
-        payload = orjson.dumps(_ENCODERS[type(event)](event), default=_plain, option=orjson.OPT_NON_STR_KEYS)
+        payload = orjson.dumps(_ENCODERS[type(event)](event), default=to_plain, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError as error:
         raise EventUnwritable(f"Event {seq} ({event.TYPE}) is not JSON: {error}.", seq=seq) from error
-    return e.StoredEvent(seq, event.TYPE, event.VERSION, event.at, payload)
+    return e.StoredEvent(seq, event.TYPE, event.VERSION, event.at, payload, blobs_of(event))
 
 
 def decode(row: e.StoredEvent) -> e.Event:
@@ -61,47 +63,29 @@ def decode(row: e.StoredEvent) -> e.Event:
         raise EventUnreadable(f"Event {row.seq} ({row.type}) is malformed: {error}.", seq=row.seq) from error
 
 
-def encode_items(items: ItemList) -> Json:
-    """A list of items by columns; columns that say nothing are left out."""
-    shape: Json = {"json": [item.json for item in items.items]}
-    binary = {i: {k: list(ref) for k, ref in item.binary.items()} for i, item in enumerate(items.items) if item.binary}
-    if binary:
-        shape["binary"] = binary
-    errors = {i: list(item.error) for i, item in enumerate(items.items) if item.error}
-    if errors:
-        shape["errors"] = errors
-    lineage = list(items.lineage)
-    if lineage and lineage != list(range(len(lineage))):
-        shape["from"] = lineage
-    return shape
-
-
-def decode_items(shape: Json) -> ItemList:
-    """The reverse of `encode_items`. Raises one of the errors that `decode` takes for a malformed payload."""
-    values = shape["json"]
-    binary = {int(i): {k: BlobRef(*ref) for k, ref in refs.items()} for i, refs in shape.get("binary", {}).items()}
-    errors = {int(i): ItemError(*error) for i, error in shape.get("errors", {}).items()}
-    if binary or errors:
-        items = [Item(v, binary.get(i, {}), errors.get(i)) for i, v in enumerate(values)]
-    else:
-        items = [Item(value) for value in values]
-    return ItemList(items, shape.get("from") or list(range(len(values))))
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, tuple | set | frozenset):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
 def _encode_parent(parent: Parent | None) -> Json | None:
     return (
         None
         if parent is None
-        else {"execution_id": parent.execution_id, "node": parent.node, "call": parent.call, "depth": parent.depth}
+        else {
+            "execution_id": parent.execution_id,
+            "node": parent.node,
+            "call": parent.call,
+            "depth": parent.depth,
+            "awaited": parent.awaited,
+        }
     )
+
+
+def _encode_origin(origin: Origin | None) -> Json | None:
+    return None if origin is None else {"execution_id": origin.execution_id, "kind": origin.kind, "node": origin.node}
+
+
+def _in_rounds(shape: Json, rounds: e.Rounds) -> Json:
+    """Most nodes are in no loop: nothing is written of that."""
+    if rounds:
+        shape["rounds"] = rounds
+    return shape
 
 
 def _encode_outputs(outputs: Mapping[str, ItemList]) -> Json:
@@ -123,45 +107,87 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
         "principal": x.principal,
         "items": encode_items(x.items),
         "parent": _encode_parent(x.parent),
+        "pinned": x.pinned,
+        "until": x.until,
+        "origin": _encode_origin(x.origin),
+        "callers": x.callers,
     },
     e.Started: lambda x: {"runner": x.runner, "place": x.place.to_json()},
-    e.NodeStarted: lambda x: {"node": x.node, "items": x.items, "params": x.params},
-    e.ItemsRetried: lambda x: {
-        "node": x.node,
-        "tries": x.tries,
-        "failed": x.failed,
-        "delay_seconds": x.delay_seconds,
-        "failure": x.failure.to_json(),
-    },
-    e.NodeFinished: lambda x: {
-        "node": x.node,
-        "started_at": x.started_at,
-        "outputs": _encode_outputs(x.outputs),
-        "tries": x.tries,
-        "place": _encode_place(x.place),
-    },
-    e.NodeFailed: lambda x: {
-        "node": x.node,
-        "started_at": x.started_at,
-        "failure": x.failure.to_json(),
-        "tries": x.tries,
-        "place": _encode_place(x.place),
-    },
-    e.NodeCancelled: lambda x: {"node": x.node},
-    e.ResultIgnored: lambda x: {"node": x.node, "reason": x.reason},
-    e.ChildStarted: lambda x: {
-        "node": x.node,
-        "call": x.call,
-        "execution_id": x.execution_id,
-        "workflow_id": x.workflow_id,
-    },
-    e.ChildFinished: lambda x: {
-        "node": x.node,
-        "call": x.call,
-        "status": x.status,
-        "items": encode_items(x.items),
-        "failure": _encode_failure(x.failure),
-    },
+    e.NodeStarted: lambda x: _in_rounds(
+        {"node": x.node, "items": x.items, "params": x.params, "begun": x.begun}, x.rounds
+    ),
+    e.ItemsStarted: lambda x: _in_rounds({"node": x.node, "begun": x.begun}, x.rounds),
+    e.ItemsFinished: lambda x: _in_rounds(
+        {"node": x.node, "ordinals": x.ordinals, "items": encode_items(x.items)}, x.rounds
+    ),
+    e.ItemsRetried: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "tries": x.tries,
+            "failed": x.failed,
+            "delay_seconds": x.delay_seconds,
+            "failure": x.failure.to_json(),
+        },
+        x.rounds,
+    ),
+    e.NodeFinished: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "started_at": x.started_at,
+            "outputs": _encode_outputs(x.outputs),
+            "tries": x.tries,
+            "place": _encode_place(x.place),
+            **({} if x.static is None else {"static": x.static}),
+        },
+        x.rounds,
+    ),
+    e.NodeFailed: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "started_at": x.started_at,
+            "failure": x.failure.to_json(),
+            "tries": x.tries,
+            "place": _encode_place(x.place),
+        },
+        x.rounds,
+    ),
+    e.NodeCancelled: lambda x: _in_rounds({"node": x.node}, x.rounds),
+    e.ResultIgnored: lambda x: _in_rounds({"node": x.node, "reason": x.reason, "signal": x.signal}, x.rounds),
+    e.ChildStarted: lambda x: _in_rounds(
+        {"node": x.node, "call": x.call, "execution_id": x.execution_id, "workflow_id": x.workflow_id}, x.rounds
+    ),
+    e.ChildFinished: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "call": x.call,
+            "status": x.status,
+            "items": encode_items(x.items),
+            "failure": _encode_failure(x.failure),
+        },
+        x.rounds,
+    ),
+    e.ParamsResolved: lambda x: _in_rounds({"node": x.node, "ask": x.ask, "params": x.params}, x.rounds),
+    e.Reserved: lambda x: _in_rounds({"node": x.node, "ask": x.ask, "due": x.due}, x.rounds),
+    e.RoundsFinished: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "body": x.body,
+            "first": x.first,
+            "counts": x.counts,
+            "items": encode_items(x.items),
+            "failures": {number: failure.to_json() for number, failure in x.failures.items()},
+        },
+        x.rounds,
+    ),
+    e.WaitStarted: lambda x: _in_rounds(
+        {"node": x.node, "wait": x.wait, "reason": x.reason, "until": x.until, "ask": x.ask}, x.rounds
+    ),
+    e.WaitEnded: lambda x: _in_rounds(
+        {"node": x.node, "wait": x.wait, "outcome": x.outcome, "by": x.by, "answer": x.answer}, x.rounds
+    ),
+    e.TimeIsUp: lambda x: _in_rounds({"node": x.node, "failure": x.failure.to_json(), "cleanup": x.cleanup}, x.rounds),
+    e.Paused: lambda x: {"by": x.by},
+    e.Continued: lambda x: {"by": x.by},
     e.Responded: lambda x: {"node": x.node, "status_code": x.status_code, "headers": x.headers, "body": x.body},
     e.CancelRequested: lambda x: {"by": x.by, "failure": _encode_failure(x.failure)},
     e.Finished: lambda x: {"status": x.status, "failure": _encode_failure(x.failure)},
@@ -170,6 +196,14 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
 
 def _parent(shape: Json | None) -> Parent | None:
     return None if shape is None else Parent(**shape)
+
+
+def _origin(shape: Json | None) -> Origin | None:
+    return None if shape is None else Origin(**shape)
+
+
+def _rounds(shape: Json) -> e.Rounds:
+    return tuple(shape.get("rounds", ()))
 
 
 def _place(shape: Json | None) -> Place | None:
@@ -188,52 +222,122 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-_DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = {
-    e.Admitted.TYPE: (
-        e.Admitted.VERSION,
-        lambda at, x: e.Admitted(
-            at, x["trigger"], x["mode"], x["principal"], decode_items(x["items"]), _parent(x["parent"])
+def _decoder(event: type[Any], build: Callable[[datetime, Json], e.Event]) -> tuple[str, tuple[int, Any]]:
+    return event.TYPE, (event.VERSION, build)
+
+
+_DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
+    (
+        _decoder(
+            e.Admitted,
+            lambda at, x: e.Admitted(
+                at,
+                x["trigger"],
+                x["mode"],
+                x["principal"],
+                decode_items(x["items"]),
+                _parent(x["parent"]),
+                x.get("pinned", False),
+                x.get("until"),
+                _origin(x.get("origin")),
+                tuple(x.get("callers", ())),
+            ),
         ),
-    ),
-    e.Started.TYPE: (e.Started.VERSION, lambda at, x: e.Started(at, x["runner"], Place(**x["place"]))),
-    e.NodeStarted.TYPE: (e.NodeStarted.VERSION, lambda at, x: e.NodeStarted(at, x["node"], x["items"], x["params"])),
-    e.ItemsRetried.TYPE: (
-        e.ItemsRetried.VERSION,
-        lambda at, x: e.ItemsRetried(
-            at, x["node"], x["tries"], x["failed"], x["delay_seconds"], Failure(**x["failure"])
+        _decoder(e.Started, lambda at, x: e.Started(at, x["runner"], Place(**x["place"]))),
+        _decoder(
+            e.NodeStarted,
+            lambda at, x: e.NodeStarted(
+                at, x["node"], x["items"], x["params"], _rounds(x), x["begun"] if "begun" in x else x["items"]
+            ),
         ),
-    ),
-    e.NodeFinished.TYPE: (
-        e.NodeFinished.VERSION,
-        lambda at, x: e.NodeFinished(
-            at, x["node"], _time(x["started_at"]), _outputs(x["outputs"]), x["tries"], _place(x["place"])
+        _decoder(e.ItemsStarted, lambda at, x: e.ItemsStarted(at, x["node"], x["begun"], _rounds(x))),
+        _decoder(
+            e.ItemsFinished,
+            lambda at, x: e.ItemsFinished(at, x["node"], tuple(x["ordinals"]), decode_items(x["items"]), _rounds(x)),
         ),
-    ),
-    e.NodeFailed.TYPE: (
-        e.NodeFailed.VERSION,
-        lambda at, x: e.NodeFailed(
-            at, x["node"], _time(x["started_at"]), Failure(**x["failure"]), x["tries"], _place(x["place"])
+        _decoder(
+            e.ItemsRetried,
+            lambda at, x: e.ItemsRetried(
+                at, x["node"], x["tries"], x["failed"], x["delay_seconds"], Failure(**x["failure"]), _rounds(x)
+            ),
         ),
-    ),
-    e.NodeCancelled.TYPE: (e.NodeCancelled.VERSION, lambda at, x: e.NodeCancelled(at, x["node"])),
-    e.ResultIgnored.TYPE: (e.ResultIgnored.VERSION, lambda at, x: e.ResultIgnored(at, x["node"], x["reason"])),
-    e.ChildStarted.TYPE: (
-        e.ChildStarted.VERSION,
-        lambda at, x: e.ChildStarted(at, x["node"], x["call"], x["execution_id"], x["workflow_id"]),
-    ),
-    e.ChildFinished.TYPE: (
-        e.ChildFinished.VERSION,
-        lambda at, x: e.ChildFinished(
-            at, x["node"], x["call"], x["status"], decode_items(x["items"]), _failure(x["failure"])
+        _decoder(
+            e.NodeFinished,
+            lambda at, x: e.NodeFinished(
+                at,
+                x["node"],
+                _time(x["started_at"]),
+                _outputs(x["outputs"]),
+                x["tries"],
+                _place(x["place"]),
+                _rounds(x),
+                x.get("static"),
+            ),
         ),
-    ),
-    e.Responded.TYPE: (
-        e.Responded.VERSION,
-        lambda at, x: e.Responded(at, x["node"], x["status_code"], x["headers"], x["body"]),
-    ),
-    e.CancelRequested.TYPE: (
-        e.CancelRequested.VERSION,
-        lambda at, x: e.CancelRequested(at, x["by"], _failure(x["failure"])),
-    ),
-    e.Finished.TYPE: (e.Finished.VERSION, lambda at, x: e.Finished(at, x["status"], _failure(x["failure"]))),
-}
+        _decoder(
+            e.NodeFailed,
+            lambda at, x: e.NodeFailed(
+                at,
+                x["node"],
+                _time(x["started_at"]),
+                Failure(**x["failure"]),
+                x["tries"],
+                _place(x["place"]),
+                _rounds(x),
+            ),
+        ),
+        _decoder(e.NodeCancelled, lambda at, x: e.NodeCancelled(at, x["node"], _rounds(x))),
+        _decoder(
+            e.ResultIgnored, lambda at, x: e.ResultIgnored(at, x["node"], x["reason"], _rounds(x), x.get("signal"))
+        ),
+        _decoder(
+            e.ChildStarted,
+            lambda at, x: e.ChildStarted(at, x["node"], x["call"], x["execution_id"], x["workflow_id"], _rounds(x)),
+        ),
+        _decoder(
+            e.ChildFinished,
+            lambda at, x: e.ChildFinished(
+                at, x["node"], x["call"], x["status"], decode_items(x["items"]), _failure(x["failure"]), _rounds(x)
+            ),
+        ),
+        _decoder(e.ParamsResolved, lambda at, x: e.ParamsResolved(at, x["node"], x["ask"], x["params"], _rounds(x))),
+        _decoder(e.Reserved, lambda at, x: e.Reserved(at, x["node"], x["ask"], _time(x["due"]), _rounds(x))),
+        _decoder(
+            e.RoundsFinished,
+            lambda at, x: e.RoundsFinished(
+                at,
+                x["node"],
+                x["body"],
+                x["first"],
+                tuple(x["counts"]),
+                decode_items(x["items"]),
+                {int(number): Failure(**failure) for number, failure in x["failures"].items()},
+                _rounds(x),
+            ),
+        ),
+        _decoder(
+            e.WaitStarted,
+            lambda at, x: e.WaitStarted(
+                at,
+                x["node"],
+                x["wait"],
+                x["reason"],
+                None if x["until"] is None else _time(x["until"]),
+                x["ask"],
+                _rounds(x),
+            ),
+        ),
+        _decoder(
+            e.WaitEnded,
+            lambda at, x: e.WaitEnded(at, x["node"], x["wait"], x["outcome"], x["by"], x["answer"], _rounds(x)),
+        ),
+        _decoder(
+            e.TimeIsUp, lambda at, x: e.TimeIsUp(at, x["node"], Failure(**x["failure"]), x["cleanup"], _rounds(x))
+        ),
+        _decoder(e.Paused, lambda at, x: e.Paused(at, x["by"])),
+        _decoder(e.Continued, lambda at, x: e.Continued(at, x["by"])),
+        _decoder(e.Responded, lambda at, x: e.Responded(at, x["node"], x["status_code"], x["headers"], x["body"])),
+        _decoder(e.CancelRequested, lambda at, x: e.CancelRequested(at, x["by"], _failure(x["failure"]))),
+        _decoder(e.Finished, lambda at, x: e.Finished(at, x["status"], _failure(x["failure"]))),
+    )
+)

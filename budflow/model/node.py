@@ -1,27 +1,34 @@
 """How a node type is declared: one function with `@node(…)` above it, from which schema, docs and checks follow.
 
 The engine owns the loop over items, retries, `on_error`, lineage and effects; a node's function owns only its subject.
-Kinds: `item` (async, one item a call), `batch` (sync, any slice of the items), `list` (sync, all items at once) and
-`control` (pure, decides what happens next).
+Kinds: `item` (async, one item a call), `batch` (sync, any slice of the items), `list` (all items at once) and
+`control` (pure, decides what happens next). A `list` node gives one Outputs, or is a generator, plain or async, that
+gives part after part: then neither what it takes nor what it gives need ever be in memory as a whole.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from inspect import cleandoc
+from inspect import cleandoc, isasyncgenfunction
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from budflow.errors import BudflowError
-from budflow.model.failure import Failure, NodeError
+from budflow.model.control import NO_BODIES, Bodies, Respond
+from budflow.model.failure import NodeError
+from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.http import HttpRequest, HttpResponse
-from budflow.model.item import Item, Json
+from budflow.model.item import Item, ItemList, Json
+from budflow.model.spilled import Spilled
+from budflow.model.static_data import NO_STATIC, StaticData
 from budflow.model.workflow import Effect
 
 Kind = Literal["item", "batch", "list", "control"]
 Ports = tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]]
 ERROR_PORT = "error"
+#: How many items a generator deals with between two parts, so that it takes some milliseconds.
+PART_ITEMS = 1_000
 
 
 class Params(BaseModel):
@@ -53,7 +60,8 @@ class HttpCapability(Protocol):
 class Call(Generic[P]):
     """What an `item` node gets for one item.
 
-    `key` is the idempotency key: equal for every attempt at this item, in this process or after a crash.
+    `key` is the idempotency key: equal for every attempt at this item, in this process or after a crash. `traceparent`
+    names the trace of the execution, for requests to be sent with (W3C Trace Context).
     """
 
     item: Item
@@ -61,13 +69,18 @@ class Call(Generic[P]):
     key: str
     now: datetime
     http: HttpCapability
+    files: FilesCapability = NO_FILES
+    traceparent: str | None = None
+    static: StaticData = NO_STATIC
 
 
 @dataclass(slots=True)
 class Batch(Generic[P]):
     """What a `batch` or `list` node gets: the items of all its ports, one after the other, in declared order.
 
-    An index is the ordinal in that concatenation. `resolve(index)` evaluates the parameters for one item.
+    An index is the ordinal in that concatenation. `resolve(index)` evaluates the parameters for one item. Where the
+    items are `spilled`, go through them once and in order: they are read from blobs. `put_aside` keeps items outside
+    of memory for as long as the node runs.
     """
 
     items: Sequence[Item]
@@ -75,6 +88,14 @@ class Batch(Generic[P]):
     resolve: Callable[[int | None], P]
     now: datetime
     failed: dict[int, BudflowError] = field(default_factory=dict)
+    files: FilesCapability = NO_FILES
+    put_aside: Callable[[ItemList], ItemList] = lambda items: items
+    static: StaticData = NO_STATIC
+
+    @property
+    def spilled(self) -> bool:
+        """Whether the items are too many for memory."""
+        return isinstance(self.items, Spilled)
 
     def each(self, port: str | None = None) -> Iterator[tuple[int, P]]:
         """Index and evaluated parameters of every item (of one port); one whose parameters fail counts as failed."""
@@ -99,102 +120,53 @@ class Batch(Generic[P]):
 
 @dataclass(slots=True)
 class Outputs:
-    """What a `batch` or `list` node gives back. An item that is put on no port is dropped on purpose."""
+    """What a `batch` or `list` node gives back. An item that is put on no port is dropped on purpose.
+
+    `rejected` are the port, the place there and the error of new items that failed.
+    """
 
     ports: dict[str, tuple[list[Item | None], list[int]]] = field(default_factory=dict)
     failed: dict[int, BudflowError] = field(default_factory=dict)
+    rejected: list[tuple[str, int, BudflowError]] = field(default_factory=list)
 
     def pass_on(self, port: str, index: int) -> None:
         """Send input item `index` on, unchanged."""
-        items, lineage = self.ports.setdefault(port, ([], []))
+        items, lineage = self._port(port)
         items.append(None)  # The engine puts the input item here.
         lineage.append(index)
 
     def emit(self, port: str, value: Item | Json, source: int = -1) -> None:
         """Send a new item that was made from input item `source` (-1: from none, or from several)."""
-        items, lineage = self.ports.setdefault(port, ([], []))
+        items, lineage = self._port(port)
         items.append(value if isinstance(value, Item) else Item(value))
         lineage.append(source)
+
+    def reject(self, port: str, value: Item | Json, error: BudflowError, source: int = -1) -> None:
+        """A new item failed; what happens to it is the node's `on_error`. Without an error it would leave by `port`."""
+        self.emit(port, value, source)
+        self.rejected.append((port, len(self.ports[port][0]) - 1, error))
+
+    def _port(self, port: str) -> tuple[list[Item | None], list[int]]:
+        # Asked for every item, so that nothing is made where it is there already.
+        found = self.ports.get(port)
+        if found is None:
+            found = self.ports[port] = ([], [])
+        return found
 
     def fail(self, index: int, error: BudflowError) -> None:
         """Input item `index` failed; what happens to it is the node's `on_error`."""
         self.failed[index] = error
 
 
-# --- control nodes -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Begin(Generic[P]):
-    """The node is reached by `items` items; `params` were evaluated with the first."""
-
-    params: P
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnded:
-    """The workflow called as number `call` has ended; `failure` is None where it succeeded."""
-
-    call: int
-    failure: Failure | None
-
-
-ControlEvent = Begin[Any] | CallEnded
-
-
-@dataclass(frozen=True, slots=True)
-class CallWorkflow:
-    """Run another workflow with this node's input items; answered by CallEnded with the same number."""
-
-    call: int
-    workflow_id: str
-    version: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Respond:
-    """Answer the request that triggered the execution."""
-
-    status_code: int
-    headers: Mapping[str, str]
-    body: Any
-
-
-@dataclass(frozen=True, slots=True)
-class FromInputs:
-    """The node's input items."""
-
-
-@dataclass(frozen=True, slots=True)
-class FromCall:
-    """The result items of the call with this number."""
-
-    call: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """The node is done; a port that is not named stays empty."""
-
-    outputs: Mapping[str, FromInputs | FromCall]
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The node failed; what follows is its `on_error`."""
-
-    failure: Failure
-
-
-ControlCommand = CallWorkflow | Respond | Settle | Fail
-ControlState = Mapping[str, Any] | None
-
-
-class ControlFunction(Protocol):
-    """Pure: the same state and event give the same commands. The state is small JSON, None at the beginning."""
-
-    def __call__(self, state: ControlState, event: ControlEvent) -> tuple[ControlState, Sequence[ControlCommand]]: ...
+def passed_on(port: str, indices: Iterable[int]) -> Iterator[Outputs]:
+    """Input items sent on unchanged by one port, some at a time."""
+    outputs = Outputs()
+    for count, index in enumerate(indices, 1):
+        outputs.pass_on(port, index)
+        if count % PART_ITEMS == 0:
+            yield outputs
+            outputs = Outputs()
+    yield outputs
 
 
 # --- the declaration -----------------------------------------------------------------------------------------------
@@ -205,7 +177,9 @@ class Example:
     """Shown to people and agents, and replayed by a test.
 
     `given` are items (or items a port), `expect` the items a port; `answers` stand in for the HTTP servers that the
-    example speaks to, in order; `callee` is what a called workflow returns; `responds` is the answer to the trigger.
+    example speaks to, in order; `callee` is what a called workflow returns; `responds` is the answer to the trigger;
+    `bodies` are the inner graphs, as in a document; `answered` answers the first wait, None lets its time elapse.
+    `files` are the contents by path of the files that it finds, `writes` of those that it leaves.
     """
 
     title: str
@@ -215,11 +189,20 @@ class Example:
     answers: Sequence[HttpResponse] = ()
     callee: Sequence[Json] = ()
     responds: Respond | None = None
+    bodies: Mapping[str, Any] = field(default_factory=dict)
+    answered: Any = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    writes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node type as declared. `call` has the shape that its kind asks for."""
+    """A node type as declared. `call` has the shape that its kind asks for.
+
+    `feed` names a control node's parameter that, where it is not null, gives a list for each input item: the elements
+    of all of them are then the node's items. One that is no object becomes an item `{"value": …}`. A type with `static`
+    gets the static data of the node and of its workflow.
+    """
 
     name: str
     version: int
@@ -235,6 +218,9 @@ class NodeSpec:
     trigger: bool = False
     run_on_empty: bool = False
     heavy: bool = False
+    bodies: Bodies = NO_BODIES
+    feed: str | None = None
+    static: bool = False
 
     def input_ports(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The input ports for these raw parameters, which may be faulty."""
@@ -243,6 +229,11 @@ class NodeSpec:
     def output_ports(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The output ports for these raw parameters, which may be faulty; without the port `error`."""
         return self.outputs(params) if callable(self.outputs) else self.outputs
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a `list` node waits for something while it gives its parts."""
+        return isasyncgenfunction(self.call)
 
     def effect_of(self, params: Params) -> Effect:
         """What running it with these parameters does to the world outside."""
@@ -262,6 +253,9 @@ def node(
     trigger: bool = False,
     run_on_empty: bool = False,
     heavy: bool = False,
+    bodies: Bodies = NO_BODIES,
+    feed: str | None = None,
+    static: bool = False,
 ) -> Callable[[Callable[..., Any]], NodeSpec]:
     """Declare a node type. The function's docstring is its description; the docstring's first line its summary."""
 
@@ -284,6 +278,9 @@ def node(
             trigger=trigger,
             run_on_empty=run_on_empty,
             heavy=heavy,
+            bodies=bodies,
+            feed=feed,
+            static=static,
         )
 
     return declare

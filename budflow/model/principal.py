@@ -16,6 +16,7 @@ PERMISSIONS: dict[str, str] = {
     "workflow:publish": "Arm and disarm a workflow's triggers.",
     "execution:read": "Read executions, their nodes, items and events.",
     "execution:run": "Start and cancel executions.",
+    "execution:write": "Remove executions that are not to be kept any longer.",
     "server:read": "Read the server's status.",
 }
 

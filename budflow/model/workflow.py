@@ -6,12 +6,16 @@ from datetime import datetime
 from typing import Any, Literal
 
 from budflow.errors import BudflowError
+from budflow.model.execution import LimitPolicy
 
 FORMAT = 1
 OnError = Literal["stop", "continue", "error_output"]
 JournalDepth = Literal["every_node", "segment", "end"]
 OnCrash = Literal["resume", "fail", "ask"]
 Effect = Literal["pure", "idempotent", "once"]
+
+#: The reserved endpoints of a body: where items enter it, and where they leave.
+IN, OUT = "$in", "$out"
 
 DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
 NODES_MAX = 500
@@ -78,8 +82,24 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long finished executions are kept, and how many; None: as the server has it by default.
+
+    With `succeeded_seconds` of 0 a success is not kept at all.
+    """
+
+    succeeded_seconds: int | None = None
+    failed_seconds: int | None = None
+    executions_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for a whole workflow."""
+    """What holds for a whole workflow.
+
+    At most `max_concurrency` executions with the same `concurrency_key` run at once; a key alone means one.
+    `concurrency_key` is a template over the trigger's first item.
+    """
 
     timeout_seconds: float | None = None
     journal: JournalDepth = "every_node"
@@ -87,6 +107,8 @@ class Settings:
     error_workflow: str | None = None
     max_concurrency: int | None = None
     concurrency_key: str | None = None
+    concurrency_policy: LimitPolicy = "queue"
+    retention: Retention = Retention()
     priority: int = 0
     timezone: str = "UTC"
 

@@ -1,14 +1,18 @@
 """Ray behind a server that already answers: executions run in process until Ray is up, and if it never comes up."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from budflow.app import Runtime
 from budflow.errors import BudflowError
+from budflow.execution.lists import ListStore
 from budflow.execution.ports import Executor, Link, Running, Work
 from budflow.log import get_log
-from budflow.runner import open_runner
+from budflow.runner import Runner, open_runner
+from budflow.settings import Settings
+from budflow.storage.blobs.open import open_blobs
 from ray_jobs.open import open_ray
 
 log = get_log(__name__)
@@ -40,7 +44,8 @@ async def start_ray(runtime: Runtime) -> None:
     supervisor = runtime.services.supervisor
     stand_in = StandIn(runtime.executor)
     supervisor.use(stand_in)
-    opening = asyncio.ensure_future(asyncio.to_thread(open_ray, runtime.settings, supervisor.runner, open_runner))
+    opener = _opener(runtime.settings)
+    opening = asyncio.ensure_future(asyncio.to_thread(open_ray, runtime.settings, supervisor.runner, opener))
     try:
         executor = await asyncio.shield(opening)
     except BudflowError as error:
@@ -54,3 +59,11 @@ async def start_ray(runtime: Runtime) -> None:
         raise
     supervisor.use(executor)
     log.info("ray.started", **{name: value for name, value in executor.status().items() if name != "runners"})
+
+
+def _opener(settings: Settings) -> Callable[..., Runner]:
+    """What opens a runner in Ray's processes. Only on this machine do they see our directory of blobs."""
+    if settings.ray_address != "local":
+        return partial(open_runner, file_roots=settings.file_roots)
+    lists = ListStore(open_blobs(settings.blob_url, settings.data_dir))
+    return partial(open_runner, file_roots=settings.file_roots, lists=lists)

@@ -1,7 +1,6 @@
 """`budflow serve`: own the data directory, answer on TCP and on the Unix socket, drain and leave when told to."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from budflow.app import Runtime, open_runtime
 from budflow.log import get_log
+from budflow.server import interpreter
 from budflow.server.doors import api_and_mcp
 from budflow.server.hand_over import take_ownership
 from budflow.server.listener import listening
@@ -48,7 +48,8 @@ async def serve(settings: Settings, on_ready: Callable[[Served], None]) -> None:
         check_settings(settings)
     with await take_ownership(settings.data_dir) as lock, listen_tcp(settings.host, settings.port) as (tcp, url):
         signals = _Signals()
-        async with open_runtime(settings, "serve", lock) as runtime:
+        interpreter.tune()
+        async with open_runtime(settings, "serve", lock, address=url) as runtime:
             with listen_unix(settings.data_dir) as (unix, path):
                 app, door = api_and_mcp(runtime)
                 async with listening(app, [tcp, unix], runtime):
@@ -100,6 +101,4 @@ async def _start_ray(runtime: Runtime, signals: _Signals) -> None:
 async def _warm(door: McpDoor) -> None:
     """Import what MCP needs now that the server answers, so that its first caller need not wait."""
     await door.warm()
-    # What is loaded now stays: the collector need not look at it again, which shortens its pauses.
-    gc.collect()
-    gc.freeze()
+    interpreter.keep()

@@ -1,24 +1,32 @@
 """get_execution: what an execution did, node by node; small by default, items on demand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import orjson
 from pydantic import Field
 
 from budflow.errors import BudflowError
-from budflow.execution.projection import NodeStory, Story, tell
+from budflow.execution.blobs import BlobUnreadable
+from budflow.execution.projection import NodeStatus, NodeStory, Wanted, read_story
+from budflow.graph.plan import Plan
 from budflow.graph.suggest import hint
-from budflow.model.execution import Execution, ExecutionNotFound, Place
+from budflow.model.execution import TERMINAL, Execution, ExecutionNotFound, Place
+from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemList
-from budflow.model.journal import decode
+from budflow.model.path import parse_path
 from budflow.model.principal import Principal
+from budflow.model.wait import WantedWaits
+from budflow.services.read_journal import plan_of_execution
 from budflow.services.use_case import RequestModel, Services, View, use_case
-from budflow.services.views import ExecutionView, FailureView, milliseconds
+from budflow.services.views import ExecutionView, FailureView, WaitView, milliseconds
 
 Detail = Literal["status", "nodes", "items"]
-EVENTS_MAX = 100_000
+#: So many of its open waits are shown; `list_waits` pages through all.
+WAITS_MAX = 20
 
 
 class GetExecution(RequestModel):
@@ -26,7 +34,9 @@ class GetExecution(RequestModel):
 
     execution_id: str
     detail: Detail = Field("nodes", description="`status`: the row; `nodes`: each node in a line; `items`: with items.")
-    node: str | None = Field(None, description="With `items`: only this node.")
+    node: str | None = Field(
+        None, description="Only this node; in a loop a path such as `price[3]` for one round, the first is 0."
+    )
     offset: int = Field(0, ge=0, description="With `items`: the first item of each port.")
     limit: int = Field(20, ge=1, le=1000, description="With `items`, and for the result: how many items a port.")
     bytes_max: int = Field(8192, ge=256, le=16 * 1024 * 1024, description="Items are left out beyond this size.")
@@ -60,23 +70,38 @@ class ItemsView(View):
 
     total: int
     items: list[dict[str, Any]]
-    truncated: bool = Field(description="Whether items were left out for `limit` or `bytes_max`.")
+    truncated: bool = Field(description="Whether items were left out, for `limit`, `bytes_max` or a `problem`.")
+    problem: FailureView | None = Field(None, description="Why items that are kept in a blob cannot be read.")
+
+
+class ProgressView(View):
+    """How far a loop has come, in items."""
+
+    done: int
+    total: int
 
 
 class NodeView(View):
-    """What one node did."""
+    """What one node did; in a loop, all its rounds together, unless one was asked for."""
 
     key: str
     type: str
-    status: str = Field(description="pending, running, succeeded, failed, skipped or cancelled.")
+    container: str | None = Field(description="The node in whose `body` it stands; null: in the workflow itself.")
+    body: str | None
+    status: NodeStatus
+    runs: int = Field(description="How often it ran, once for each round of the loops around it.")
     started_at: datetime | None
     finished_at: datetime | None
     duration_ms: float | None
     tries: int
-    counts: dict[str, int] = Field(description="Items by output port.")
+    counts: dict[str, int] = Field(
+        description="Items by output port. Not known of nodes in a body that only computes: its rounds ran in one go."
+    )
+    progress: ProgressView | None
     segment: int = Field(description="Nodes with the same number ran in one piece.")
     place: PlaceView | None
     failure: FailureView | None
+    failed_at: list[str] = Field(description="Paths of the first rounds in which it failed.")
     children: list[str] = Field(description="Ids of the executions that it called.")
     items: dict[str, ItemsView] | None = Field(None, description="By output port, with detail `items`.")
 
@@ -86,6 +111,7 @@ class ExecutionDetailView(View):
 
     execution: ExecutionView
     nodes: list[NodeView] = Field(default_factory=list)
+    waits: list[WaitView] = Field(default_factory=list, description="What it waits for; the oldest, at most 20.")
     result: ItemsView | None = Field(None, description="What it came to; null until it ended well.")
     responded: dict[str, Any] | None = Field(None, description="What it answered to the request that triggered it.")
 
@@ -97,70 +123,111 @@ async def get_execution(services: Services, principal: Principal, request: GetEx
     if execution is None:
         raise ExecutionNotFound(f"There is no execution {request.execution_id}.")
     view = ExecutionView.of(execution)
+    waits = await _waits(services, principal, execution)
     if request.detail == "status":
-        return ExecutionDetailView(execution=view)
-    story, segment_of = await _story(services, execution)
-    keys = [node.key for node in story.nodes]
-    if request.node is not None and request.node not in keys:
-        raise NodeNotInExecution(f"No node is called `{request.node}`.", hint=hint(request.node, keys, "node"))
+        return ExecutionDetailView(execution=view, waits=waits)
+    plan = await plan_of_execution(services, execution)
+    wanted = _wanted(plan, request)
+    story = await read_story(services.store, execution, plan, wanted)
+    show = _Show(request, partial(services.lists.open, principal.project_id))
     nodes = [
-        _node_view(node, segment, story.place, request)
-        for node, segment in zip(story.nodes, segment_of, strict=True)
-        if request.node is None or request.node == node.key
+        _node_view(node, plan.segment_of[number], story.place, show)
+        for number, node in enumerate(story.nodes)
+        if wanted.node in (None, number)
     ]
     responded = story.responded
     return ExecutionDetailView(
         execution=view,
         nodes=nodes,
-        result=_items_view(story.result, request) if execution.status == "succeeded" else None,
+        waits=waits,
+        result=_items_view(story.result, show) if execution.status == "succeeded" else None,
         responded=None
         if responded is None
         else {"status": responded.status_code, "headers": dict(responded.headers), "body": responded.body},
     )
 
 
-async def _story(services: Services, execution: Execution) -> tuple[Story, tuple[int, ...]]:
-    rows = await services.store.read_events(execution.project_id, execution.id, limit=EVENTS_MAX)
-    _, plan = await services.plans.get(execution.project_id, execution.workflow_id, execution.version)
-    return tell(plan, [decode(row) for row in rows]), plan.segment_of
+async def _waits(services: Services, principal: Principal, execution: Execution) -> list[WaitView]:
+    if execution.status in TERMINAL:
+        return []
+    wanted = WantedWaits(execution_id=execution.id)
+    found = await services.store.list_waits(principal.project_id, wanted, limit=WAITS_MAX)
+    return [WaitView.of(wait, services.links, principal) for wait in found]
 
 
-def _node_view(node: NodeStory, segment: int, place: Place | None, request: GetExecution) -> NodeView:
-    began, ended = node.started_at, node.finished_at
+def _wanted(plan: Plan, request: GetExecution) -> Wanted:
+    """What is to be told. Raises NodeNotInExecution."""
     with_items = request.detail == "items"
+    if request.node is None:
+        return Wanted(outputs=with_items)
+    try:
+        key, rounds = parse_path(request.node)
+    except ValueError:
+        key, rounds = request.node, ()
+    number = plan.index.get(key)
+    if number is None:
+        raise NodeNotInExecution(f"No node is called `{key[:100]}`.", hint=hint(key, plan.index, "node"))
+    depth = plan.nodes[number].depth
+    if len(rounds) > depth:
+        where = f"{depth} loop{'s' if depth > 1 else ''}" if depth else "no loop"
+        raise NodeNotInExecution(f"`{key}` stands in {where}: `{request.node[:100]}` names too many rounds.")
+    return Wanted(number, rounds, with_items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """Which items are shown, and how to open a list that is kept in blobs."""
+
+    request: GetExecution
+    open_list: Callable[[ItemList], ItemList]
+
+
+def _node_view(node: NodeStory, segment: int, place: Place | None, show: _Show) -> NodeView:
+    began, ended = node.started_at, node.finished_at
+    with_items = show.request.detail == "items"
     ran = node.status not in ("pending", "skipped")
     return NodeView(
         key=node.key,
         type=node.type,
+        container=node.container,
+        body=node.body,
         status=node.status,
+        runs=node.runs,
         started_at=began,
         finished_at=ended,
         duration_ms=milliseconds(began, ended) if began and ended else None,
         tries=node.tries,
-        counts={port: len(items) for port, items in node.outputs.items()},
+        counts=node.counts,
+        progress=None if node.total is None else ProgressView(done=node.done or 0, total=node.total),
         segment=segment,
         place=PlaceView.of(node.place or place) if ran else None,
         failure=FailureView.of(node.failure),
+        failed_at=node.failed,
         children=node.children,
-        items=_ports_view(node.outputs, request) if with_items else None,
+        items={port: _items_view(items, show) for port, items in node.outputs.items()} if with_items else None,
     )
 
 
-def _ports_view(outputs: Mapping[str, ItemList], request: GetExecution) -> dict[str, ItemsView]:
-    return {port: _items_view(items, request) for port, items in outputs.items()}
-
-
-def _items_view(items: ItemList, request: GetExecution) -> ItemsView:
-    wanted = items.items[request.offset : request.offset + request.limit]
+def _items_view(items: ItemList, show: _Show) -> ItemsView:
+    request, readable = show.request, show.open_list(items).items
     shown: list[dict[str, Any]] = []
     room = request.bytes_max
-    for item in wanted:
-        shape = _item_view(item)
-        room -= len(orjson.dumps(shape, default=str))
-        if room < 0:
-            break
-        shown.append(shape)
-    return ItemsView(total=len(items), items=shown, truncated=request.offset + len(shown) < len(items))
+    problem: BlobUnreadable | None = None
+    try:
+        for index in range(request.offset, min(len(items), request.offset + request.limit)):
+            shape = _item_view(readable[index])
+            room -= len(orjson.dumps(shape, default=str))
+            if room < 0:
+                break
+            shown.append(shape)
+    except BlobUnreadable as error:
+        problem = error
+    return ItemsView(
+        total=len(items),
+        items=shown,
+        truncated=request.offset + len(shown) < len(items),
+        problem=None if problem is None else FailureView.of(Failure.of(problem)),
+    )
 
 
 def _item_view(item: Item) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 import os
 import platform
+from datetime import datetime
 from typing import Any
+
+from pydantic import Field
 
 from budflow import __version__
 from budflow.model.principal import Principal
@@ -11,6 +14,18 @@ from budflow.services.use_case import RequestModel, Services, View, use_case
 
 class GetStatus(RequestModel):
     """Nothing to choose."""
+
+
+class RunnerView(View):
+    """A runner that is known as living."""
+
+    id: str
+    host: str
+    pid: int
+    started_at: datetime
+    lease_until: datetime | None = Field(description="When others take over what it does; null: when its process ends.")
+    running: int
+    taken_over: int = Field(description="How many of those it took over from runners that died.")
 
 
 class StatusView(View):
@@ -25,6 +40,8 @@ class StatusView(View):
     running: int
     running_max: int
     queued: int
+    executions: dict[str, int] = Field(description="How many there are of each status that is not the last, anywhere.")
+    runners: list[RunnerView] = Field(description="Every runner of this database that holds a lease.")
     node_types: int
 
 
@@ -32,6 +49,7 @@ class StatusView(View):
 async def get_status(services: Services, principal: Principal, request: GetStatus) -> StatusView:
     """Tell what the server uses and how much it has to do."""
     figures = services.supervisor.status()
+    counts = await services.store.count_by_status()
     return StatusView(
         version=__version__,
         python=platform.python_version(),
@@ -41,6 +59,19 @@ async def get_status(services: Services, principal: Principal, request: GetStatu
         runner=figures["runner"],
         running=figures["running"],
         running_max=figures["running_max"],
-        queued=await services.store.count_queued(),
+        queued=counts["queued"],
+        executions=dict(counts),
+        runners=[
+            RunnerView(
+                id=row.id,
+                host=row.host,
+                pid=row.pid,
+                started_at=row.started_at,
+                lease_until=row.lease_until,
+                running=row.running,
+                taken_over=row.taken_over,
+            )
+            for row in await services.store.list_runners()
+        ],
         node_types=len(services.registry.types()),
     )

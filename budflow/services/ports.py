@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from budflow.execution.ports import ExecutionStore
 from budflow.model.execution import Execution, Status
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+from budflow.services.retention import RetentionStore
 
 T = TypeVar("T")
 
@@ -69,8 +71,32 @@ class WorkflowStore(Protocol):
         ...
 
 
-class Store(ExecutionStore, WorkflowStore, Protocol):
+@dataclass(frozen=True, slots=True)
+class RunnerRow:
+    """A runner that is known as living. `lease_until` is None where the lease only ends with the process.
+
+    It is advancing `running` executions, `taken_over` of them from runners that died.
+    """
+
+    id: str
+    host: str
+    pid: int
+    started_at: datetime
+    lease_until: datetime | None
+    running: int
+    taken_over: int
+
+
+class Store(ExecutionStore, WorkflowStore, RetentionStore, Protocol):
     """All of it, in one database."""
+
+    async def get_server_key(self, name: str) -> bytes:
+        """32 random bytes that all servers of this database share; made when first asked for."""
+        ...
+
+    async def list_runners(self) -> list[RunnerRow]:
+        """Every runner that holds a lease, by id."""
+        ...
 
     async def list_executions(
         self,

@@ -61,7 +61,7 @@ def problem_type(code: str) -> str:
 
 
 def problem_headers(error: BudflowError) -> dict[str, str]:
-    """The header fields that belong to an error's status (RFC 9110: 401, 405, 408 and 503 need one)."""
+    """The header fields that belong to an error's status (RFC 9110: 401, 405, 408, 429 and 503 have one)."""
     match error.http_status:
         case 401:
             return {"WWW-Authenticate": 'Bearer realm="budflow"'}
@@ -69,7 +69,7 @@ def problem_headers(error: BudflowError) -> dict[str, str]:
             return {"Connection": "close"}
         case 405:
             return {"Allow": ", ".join(error.details.get("allowed", ()))}
-        case 503:
+        case 429 | 503:
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case _:
             return {}

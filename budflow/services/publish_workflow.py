@@ -9,6 +9,7 @@ from budflow.graph.validate import check
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, WebhookRoute, WorkflowNotFound
 from budflow.nodes.trigger.webhook import WebhookParams
+from budflow.services.declared_inputs import Inputs, declared_inputs
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, View, use_case
 from budflow.services.views import WorkflowView
 
@@ -25,6 +26,7 @@ class PublishedView(View):
 
     workflow: WorkflowView
     webhooks: list[str] = Field(description="Each armed webhook as `METHOD /webhook/path`.")
+    inputs: Inputs = Field(description="What each item needs to start it, by trigger and field.")
 
 
 @use_case("workflow:publish")
@@ -43,7 +45,9 @@ async def publish_workflow(services: Services, principal: Principal, request: Pu
     published = await services.store.publish(principal.project_id, record.id, number, routes)
     await services.triggers.refresh()
     return PublishedView(
-        workflow=WorkflowView.of(published), webhooks=[f"{route.method} /webhook/{route.path}" for route in routes]
+        workflow=WorkflowView.of(published),
+        webhooks=[f"{route.method} /webhook/{route.path}" for route in routes],
+        inputs=declared_inputs(version.document),
     )
 
 

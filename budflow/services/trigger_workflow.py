@@ -1,13 +1,18 @@
 """trigger_workflow: a trigger fired; admit an execution. What webhooks and starts by hand have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from budflow.execution.active import Active
+from budflow.execution.children import inputs_of
+from budflow.execution.limits import limit_of
+from budflow.execution.records import TriggerKey
 from budflow.model.event import Admitted
-from budflow.model.execution import Execution, Mode
+from budflow.model.execution import Execution, KeyKnown, Mode
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
 from budflow.model.principal import Principal
+from budflow.model.traceparent import traceparent_of
+from budflow.services.idempotency_key import FirstNotKept, RequestKey
 from budflow.services.use_case import Services, use_case
 
 
@@ -15,7 +20,8 @@ from budflow.services.use_case import Services, use_case
 class TriggerEvent:
     """What made a trigger fire. `version` None means the published one; `trigger` None the `trigger.manual`.
 
-    With `durable` the execution is stored when the use case returns; see Supervisor.submit.
+    With `durable` the execution is stored when the use case returns; see Supervisor.submit. `priority` is added to
+    the workflow's own. A partial run ends at the node `until`; with `pinned`, nodes give what is pinned to them.
     """
 
     workflow_id: str
@@ -24,36 +30,70 @@ class TriggerEvent:
     version: int | None = None
     trigger: str | None = None
     durable: bool = True
+    key: RequestKey | None = None
+    priority: int = 0
+    until: str | None = None
+    pinned: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """The execution that was admitted. `active` is None where it waits in the queue."""
+    """The execution that was admitted, or with `repeated` the one that an equal request was answered with before.
+
+    `active` is None where it is not being advanced by this process, because it waits in the queue for instance.
+    """
 
     execution: Execution
     active: Active | None
+    repeated: bool = False
 
 
 @use_case("execution:run")
 async def trigger_workflow(services: Services, principal: Principal, event: TriggerEvent) -> Triggered:
-    """Admit one execution of a workflow. Raises QueueFull with nothing stored."""
+    """Admit one execution of a workflow.
+
+    Raises QueueFull, LimitReached, KeyReused, InputInvalid and ConcurrencyKeyFailed, with nothing stored.
+    """
     project = principal.project_id
     if event.version is None:
         version, plan = await services.plans.get_to_run(project, event.workflow_id)
     else:
-        version, plan = await services.plans.get(project, event.workflow_id, event.version)
+        version, plan = await services.plans.get(project, event.workflow_id, event.version, event.until)
     trigger = plan.trigger(event.trigger)
-    now = utc_now()
+    items = inputs_of(trigger, event.items)
+    now, execution_id = utc_now(), new_id("exe")
     execution = Execution(
-        id=new_id("exe"),
+        id=execution_id,
         project_id=project,
         workflow_id=event.workflow_id,
         version=version.version,
         mode=event.mode,
         status="queued",
         created_at=now,
-        priority=plan.settings.priority,
+        priority=plan.settings.priority + event.priority,
+        traceparent=traceparent_of(execution_id, event.traceparent),
     )
-    admitted = Admitted(now, trigger.key, event.mode, principal.id, event.items)
-    active = await services.supervisor.submit(execution, admitted, version, plan, durable=event.durable)
+    if (limit := limit_of(plan, execution, items)) is not None:
+        execution = replace(execution, limit=limit)
+    admitted = Admitted(now, trigger.key, event.mode, principal.id, items, pinned=event.pinned, until=event.until)
+    key = None if event.key is None else _trigger_key(project, event, event.key)
+    try:
+        active = await services.supervisor.submit(
+            execution, admitted, version, plan, durable=event.durable, trigger_key=key
+        )
+    except KeyKnown as known:
+        return await _first(services, project, str(known.details["execution_id"]))
     return Triggered(active.execution if active is not None else execution, active)
+
+
+def _trigger_key(project: str, event: TriggerEvent, key: RequestKey) -> TriggerKey:
+    # By the trigger that was asked for: a repetition asks for the same, whatever was published meanwhile.
+    return TriggerKey(project, f"{event.workflow_id}/{event.trigger or ''}/{key.text}", key.fingerprint)
+
+
+async def _first(services: Services, project: str, execution_id: str) -> Triggered:
+    execution = await services.store.get_execution(project, execution_id)
+    if execution is None:
+        raise FirstNotKept(f"The first request's execution {execution_id} is not kept.", execution_id=execution_id)
+    return Triggered(execution, services.supervisor.active(execution_id), repeated=True)

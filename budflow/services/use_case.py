@@ -6,11 +6,14 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.supervisor import Supervisor
 from budflow.model.principal import PERMISSIONS, Principal
 from budflow.nodes.registry import Registry
 from budflow.services.ports import Store, TriggerTable
+from budflow.services.resume_links import ResumeLinks
+from budflow.services.retention import BlobFiles
 from budflow.settings import Settings
 
 #: Versions, sequence numbers and offsets that any database can hold; whatever is counted stays far below.
@@ -30,6 +33,9 @@ class Services:
     registry: Registry
     triggers: TriggerTable
     settings: Settings
+    links: ResumeLinks
+    lists: ListStore
+    blobs: BlobFiles
 
 
 class RequestModel(BaseModel):

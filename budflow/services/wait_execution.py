@@ -1,15 +1,18 @@
-"""wait_execution: until an execution has ended, or for a while."""
+"""wait_execution: until an execution has ended or rests on a person, or for a while."""
 
 import asyncio
 
 from pydantic import Field
 
-from budflow.model.execution import TERMINAL, Execution, ExecutionNotFound
+from budflow.model.execution import TERMINAL, Execution, ExecutionNotFound, WaitReason
+from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.services.get_execution import ExecutionDetailView, GetExecution, get_execution
 from budflow.services.use_case import RequestModel, Services, use_case
 
 POLL_SECONDS = 0.1
+#: What only somebody outside can end: there is no use in waiting for it here.
+ON_SOMEBODY: frozenset[WaitReason] = frozenset({"approval", "form", "webhook", "ask", "paused"})
 
 
 class WaitExecution(RequestModel):
@@ -21,7 +24,7 @@ class WaitExecution(RequestModel):
 
 @use_case("execution:read")
 async def wait_execution(services: Services, principal: Principal, request: WaitExecution) -> ExecutionDetailView:
-    """Wait for the end of an execution; answers with what is known then, ended or not."""
+    """Wait for the end of an execution; answers earlier where it waits for somebody, such as for an approval."""
     execution = await services.store.get_execution(principal.project_id, request.execution_id)
     if execution is None:
         raise ExecutionNotFound(f"There is no execution {request.execution_id}.")
@@ -29,18 +32,29 @@ async def wait_execution(services: Services, principal: Principal, request: Wait
     return await get_execution.run(services, principal, GetExecution(execution_id=execution.id))
 
 
-async def wait_for_end(services: Services, execution: Execution, seconds: float) -> None:
-    """Return when it has ended or the time is over. Told at once where it runs here; else the store is asked."""
+async def wait_for_end(services: Services, execution: Execution, seconds: float | None) -> None:
+    """Return when it has ended, rests on somebody outside, or the time is over (None: never).
+
+    Told at once where it runs here; else the store is asked.
+    """
     try:
         async with asyncio.timeout(seconds):
             while True:
                 active = services.supervisor.active(execution.id)
                 if active is not None:
                     await asyncio.wait([active.ended])
-                    return
+                    if active.ended.exception() is None:
+                        return
                 row = await services.store.get_execution(execution.project_id, execution.id)
-                if row is None or row.status in TERMINAL:
+                if row is None or row.status in TERMINAL or rests_on_somebody(row):
                     return
-                await asyncio.sleep(POLL_SECONDS)
+                if services.supervisor.active(execution.id) is None:
+                    await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         return
+
+
+def rests_on_somebody(execution: Execution) -> bool:
+    """Whether it goes on only when somebody answers or continues it, and nobody has."""
+    due = execution.wake_at is not None and execution.wake_at <= utc_now()
+    return execution.status == "waiting" and execution.waiting in ON_SOMEBODY and not due

@@ -23,7 +23,7 @@ class Scripts:
     older: tuple[str, ...] = ()
 
 
-SCRIPTS = Scripts(Path(__file__).parent / "migrations", head="0001")
+SCRIPTS = Scripts(Path(__file__).parent / "migrations", head="0003", older=("0001", "0002"))
 
 
 class SchemaNewer(BudflowError):

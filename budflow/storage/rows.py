@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
+from budflow.execution.records import OpenWait, Signal
 from budflow.model.event import StoredEvent
-from budflow.model.execution import Execution, Parent
+from budflow.model.execution import Execution, Limit, Origin, Parent
 from budflow.model.failure import Failure
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
 from budflow.storage.errors import TextRefused
@@ -20,6 +21,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+#: The `wake_at` of what is due now.
+DUE = _EPOCH
+
+
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970; exact, unlike a float of seconds."""
     return (at - _EPOCH) // _MICROSECOND
@@ -30,11 +35,24 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def is_storable(text: str) -> bool:
+    """Whether the text is without NUL and halves of surrogate pairs."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def refuse_unstorable(**texts: str | None) -> None:
     """Raise TextRefused where a text cannot be a PostgreSQL text; SQLite refuses the same, so that stores can move."""
     for name, value in texts.items():
-        if value is not None and ("\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)):
+        if value is not None and not is_storable(value):
             raise TextRefused(f"The {name} holds NUL or half of a surrogate pair.", field=name)
+
+
+def json_text(name: str, value: Any) -> str:
+    """A value as JSON text; `name` is what it is called in the TextRefused that it raises for what is no JSON."""
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError as error:
+        raise TextRefused(f"The {name} is not JSON: {error}.", field=name) from error
 
 
 def failure_text(failure: Failure | None) -> str | None:
@@ -45,6 +63,7 @@ def failure_text(failure: Failure | None) -> str | None:
 def execution_values(execution: Execution) -> tuple[Any, ...]:
     """The values of an execution's row, in the order of the table's columns."""
     started, finished, parent = execution.started_at, execution.finished_at, execution.parent
+    wake, origin, limit = execution.wake_at, execution.origin, execution.limit
     return (
         execution.id,
         execution.project_id,
@@ -65,13 +84,23 @@ def execution_values(execution: Execution) -> tuple[Any, ...]:
         execution.runner,
         execution.token,
         failure_text(execution.failure),
+        execution.waiting,
+        None if wake is None else to_micros(wake),
+        execution.takeovers,
+        -1,  # progress_seq and not_before: set by takeovers alone.
+        None,
+        *((None, None, None) if origin is None else (origin.execution_id, origin.kind, origin.node)),
+        execution.scope,
+        *((None, None, None) if limit is None else (limit.key, limit.running_max, limit.policy)),
+        None if parent is None else parent.awaited,
+        execution.traceparent,
     )
 
 
 def execution_of(row: Row) -> Execution:
     """A row of `executions` as its record."""
-    started, finished, failure = row["started_at"], row["finished_at"], row["failure"]
-    parent = row["parent_execution_id"]
+    started, finished, failure, wake = row["started_at"], row["finished_at"], row["failure"], row["wake_at"]
+    origin, limit = row["origin_execution_id"], row["limit_key"]
     return Execution(
         id=row["id"],
         project_id=row["project_id"],
@@ -84,10 +113,17 @@ def execution_of(row: Row) -> Execution:
         finished_at=None if finished is None else from_micros(finished),
         cancelling=bool(row["cancelling"]),
         priority=row["priority"],
-        parent=None if parent is None else Parent(parent, row["parent_node"], row["parent_call"], row["depth"]),
+        parent=_parent_of(row),
         runner=row["runner"],
         token=row["token"],
         failure=None if failure is None else Failure(**orjson.loads(failure)),
+        waiting=row["waiting"],
+        wake_at=None if wake is None else from_micros(wake),
+        takeovers=row["takeovers"],
+        origin=None if origin is None else Origin(origin, row["origin_kind"], row["origin_node"]),
+        scope=row["scope"],
+        limit=None if limit is None else Limit(limit, row["limit_max"], row["limit_policy"]),
+        traceparent=row["traceparent"],
     )
 
 
@@ -95,6 +131,61 @@ def event_of(row: Sequence[Any]) -> StoredEvent:
     """(seq, type, version, at, encoding, payload) as an event."""
     seq, type_, version, at, encoding, payload = row
     return StoredEvent(seq, type_, version, from_micros(at), unpack(encoding, payload))
+
+
+def signal_values(
+    execution_id: str, key: str, project_id: str, event: StoredEvent, packed: tuple[int, bytes]
+) -> dict[str, Any]:
+    """The row of a signal, with its payload as `pack` gave it."""
+    return {
+        "execution_id": execution_id,
+        "key": key,
+        "project_id": project_id,
+        "type": event.type,
+        "version": event.version,
+        "at": to_micros(event.at),
+        "encoding": packed[0],
+        "payload": packed[1],
+    }
+
+
+def signal_of(row: Row) -> Signal:
+    """A row of `signals` as its record."""
+    return Signal(
+        row["execution_id"],
+        row["key"],
+        event_of((0, row["type"], row["version"], row["at"], row["encoding"], row["payload"])),
+    )
+
+
+def wait_values(wait: OpenWait) -> dict[str, Any]:
+    """The row of an open wait."""
+    return {
+        "execution_id": wait.execution_id,
+        "key": wait.key,
+        "project_id": wait.project_id,
+        "node": wait.node,
+        "reason": wait.reason,
+        "opened_at": to_micros(wait.opened_at),
+        "until": None if wait.until is None else to_micros(wait.until),
+        "ask": json_text("ask", wait.ask),
+        "answered": wait.answered,
+    }
+
+
+def wait_of(row: Row) -> OpenWait:
+    """A row of `waits` as its record."""
+    return OpenWait(
+        execution_id=row["execution_id"],
+        project_id=row["project_id"],
+        key=row["key"],
+        node=row["node"],
+        reason=row["reason"],
+        opened_at=from_micros(row["opened_at"]),
+        until=None if row["until"] is None else from_micros(row["until"]),
+        ask=orjson.loads(row["ask"]),
+        answered=bool(row["answered"]),
+    )
 
 
 def workflow_values(workflow: WorkflowRecord) -> dict[str, Any]:
@@ -171,6 +262,19 @@ def route_of(row: Row) -> WebhookRoute:
         method=row["method"],
         path=row["path"],
         shape=row["shape"],
+    )
+
+
+def _parent_of(row: Row) -> Parent | None:
+    if row["parent_execution_id"] is None:
+        return None
+    awaited = row["parent_awaited"]  # Null in rows from before there was a choice.
+    return Parent(
+        row["parent_execution_id"],
+        row["parent_node"],
+        row["parent_call"],
+        row["depth"],
+        True if awaited is None else bool(awaited),
     )
 
 

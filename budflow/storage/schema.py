@@ -3,10 +3,13 @@
 Times are microseconds since 1970 in UTC. JSON stands as text, because PostgreSQL's jsonb refuses `\\u0000`.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -17,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TextClause,
     text,
 )
 
@@ -93,25 +97,65 @@ executions = Table(
     Column("runner", Text),
     Column("token", BigInteger, nullable=False),
     Column("failure", Text),
+    Column("waiting", Text),
+    # From when on it may be claimed though it waits; 0 is "now". Null: only a signal wakes it.
+    Column("wake_at", BigInteger),
+    Column("takeovers", Integer, nullable=False, server_default=text("0")),
+    # The last seq that was no `execution.started` at the last takeover: whether it made progress since.
+    Column("progress_seq", Integer, nullable=False, server_default=text("-1")),
+    # The end of a suspect's back-off.
+    Column("not_before", BigInteger),
+    Column("origin_execution_id", Id),
+    Column("origin_kind", Text),
+    Column("origin_node", Text),
+    Column("scope", Text),
+    Column("limit_key", Text),
+    Column("limit_max", Integer),
+    Column("limit_policy", Text),
+    # Null is true: rows that are older than the column have only parents that wait for them.
+    Column("parent_awaited", Boolean),
+    Column("traceparent", Text),
     Index("executions_by_project", "project_id", "id"),
     Index("executions_by_workflow", "project_id", "workflow_id", "id"),
     Index("executions_by_status", "project_id", "status", "id"),
 )
 
-_queued = text("status = 'queued'")
-Index(
+
+# What claims look at, written once for the index and for the statements that must repeat it word for word to use it;
+# `{0}` is the table's prefix. The gate is the limit to pass, "" where there is none or the execution counts already;
+# `wake_at` 0 ("now") says nothing about how long it has waited.
+CLAIMABLE = "({0}status = 'queued' OR {0}status = 'waiting' AND {0}wake_at IS NOT NULL) AND {0}takeovers < 2"
+SUSPECTED = "({0}status = 'queued' OR {0}status = 'waiting' AND {0}wake_at IS NOT NULL) AND {0}takeovers >= 2"
+GATE = (
+    "(CASE WHEN {0}status = 'queued' AND {0}limit_key IS NOT NULL AND NOT {0}cancelling THEN {0}limit_key ELSE '' END)"
+)
+SINCE = "(CASE WHEN {0}wake_at > 0 THEN {0}wake_at ELSE {0}created_at END)"
+
+
+def _partial_index(name: str, where: str, *columns: ColumnElement[Any] | TextClause) -> None:
+    Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_c = executions.c
+_partial_index(
     "executions_to_claim",
-    executions.c.priority.desc(),
-    executions.c.id,
-    sqlite_where=_queued,
-    postgresql_where=_queued,
+    CLAIMABLE.format(""),
+    _c.project_id,
+    _c.workflow_id,
+    text(GATE.format("")),
+    _c.priority,
+    text(SINCE.format("")),
+    _c.id,
 )
-Index(
-    "executions_cancelling",
-    executions.c.runner,
-    sqlite_where=text("cancelling"),
-    postgresql_where=text("cancelling"),
-)
+_partial_index("executions_suspected", SUSPECTED.format(""), _c.not_before)
+_partial_index("executions_cancelling", "cancelling", _c.runner)
+_partial_index("executions_to_wake", "status = 'waiting'", _c.wake_at)
+_partial_index("executions_by_runner", "status = 'running'", _c.runner)
+_partial_index("executions_taken_by_limit", "limit_key IS NOT NULL AND status IN ('running', 'waiting')", _c.limit_key)
+_partial_index("executions_ended", "finished_at IS NOT NULL", _c.project_id, _c.workflow_id, _c.status, _c.finished_at)
+_partial_index("executions_by_parent", "parent_execution_id IS NOT NULL", _c.parent_execution_id)
+_partial_index("executions_by_origin", "origin_execution_id IS NOT NULL", _c.origin_execution_id)
+_partial_index("executions_queued", "status = 'queued'", _c.limit_key)  # Also counts the queue.
 
 events = Table(
     "events",
@@ -126,4 +170,119 @@ events = Table(
     Column("encoding", SmallInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     PrimaryKeyConstraint("execution_id", "seq"),
+)
+
+# Who advances executions. PostgreSQL also knows a dead one by its `lock_key`: an advisory lock that nobody holds.
+runners = Table(
+    "runners",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("lock_key", BigInteger),
+)
+
+# What came from outside for an execution and is not in its journal yet.
+signals = Table(
+    "signals",
+    metadata,
+    Column("execution_id", Id, nullable=False),
+    Column("key", Id, nullable=False),
+    Column("project_id", Id, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("encoding", SmallInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("execution_id", "key"),
+)
+
+waits = Table(
+    "waits",
+    metadata,
+    Column("execution_id", Id, nullable=False),
+    Column("key", Id, nullable=False),
+    Column("project_id", Id, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("ask", Text, nullable=False),
+    Column("answered", Boolean, nullable=False),
+    PrimaryKeyConstraint("execution_id", "key"),
+    Index("waits_by_project", "project_id", "opened_at"),
+)
+
+trigger_keys = Table(
+    "trigger_keys",
+    metadata,
+    Column("project_id", Id, nullable=False),
+    Column("key", Id, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("execution_id", Id, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "key"),
+    Index("trigger_keys_by_age", "created_at"),
+)
+
+# Only a shortcut past the journal's beginning: it may be lost at any time.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("execution_id", Id, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+static_data = Table(
+    "static_data",
+    metadata,
+    Column("project_id", Id, nullable=False),
+    Column("workflow_id", Id, nullable=False),
+    Column("node", Id, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("project_id", "workflow_id", "node"),
+)
+
+# Rates that executions share: when each is free again.
+rates = Table(
+    "rates",
+    metadata,
+    Column("project_id", Id, nullable=False),
+    Column("key", Id, nullable=False),
+    Column("free_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id", "key"),
+)
+
+# Random keys that every main of this database signs with; each is made by whoever needs it first.
+server_keys = Table(
+    "server_keys",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+)
+
+# The blobs of a project; `unused_since` is when the last execution that referred to it went.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("project_id", Id, nullable=False),
+    Column("sha256", Id, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    Column("unused_since", BigInteger),
+    PrimaryKeyConstraint("project_id", "sha256"),
+)
+_partial_index("blobs_unused", "unused_since IS NOT NULL", blobs.c.unused_since)
+
+blob_refs = Table(
+    "blob_refs",
+    metadata,
+    Column("execution_id", Id, nullable=False),
+    Column("sha256", Id, nullable=False),
+    Column("project_id", Id, nullable=False),
+    PrimaryKeyConstraint("execution_id", "sha256"),
+    Index("blob_refs_by_blob", "project_id", "sha256"),
 )

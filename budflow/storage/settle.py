@@ -1,7 +1,7 @@
 """Which of a group of journal writes may be written, and what that changes: decided here, without a database.
 
-An adapter locks the rows that `ids_of` names, gives their heads to `settle` and writes what comes back, all in one
-transaction. Deciding before writing is what lets one write of a group fail alone, with nothing to undo.
+An adapter locks the rows that `ids_of` names, gives what is known of them to `settle` and writes what comes back, all
+in one transaction. Deciding before writing is what lets one write of a group fail alone, with nothing to undo.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,34 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite, TriggerKey
 from budflow.model.event import Finished, Started, StoredEvent
-from budflow.model.execution import TERMINAL, ClaimLost, Execution, Status
+from budflow.model.execution import TERMINAL, Claim, ClaimLost, Execution, Status
 from budflow.model.failure import Failure
+from budflow.model.journal import encode
+from budflow.storage.admission import check_key, displaced_by
+from budflow.storage.attachments import Attachments, has_attachments, static_texts
 from budflow.storage.errors import WriteConflict
 from budflow.storage.payload import Pack
-from budflow.storage.rows import failure_text, to_micros
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A queued execution with its first events."""
-
-    execution: Execution
-    events: tuple[StoredEvent, ...]
-
-
-Write = JournalWrite | Admission
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What must be known of a stored execution to write to its journal; `next_seq` is its next event's."""
-
-    project_id: str
-    status: str
-    token: int
-    next_seq: int
+from budflow.storage.rows import failure_text, refuse_unstorable, to_micros
+from budflow.storage.writes import Admission, Head, Known, KnownKey, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +41,15 @@ class Change:
             later.finished_at or self.finished_at,
         )
 
-    def on(self, execution: Execution) -> Execution:
-        """The row after the change; the end clears `cancelling`."""
+    def on(self, execution: Execution, claim: Claim | None = None) -> Execution:
+        """The row after the change, leased to the claim where there is one; the end clears `cancelling`."""
         status = self.status or execution.status
         return replace(
             execution,
-            status=status,
+            # Admitted by the runner that will advance it, so never queued: nobody else may claim it.
+            status="running" if claim is not None and status == "queued" else status,
+            runner=execution.runner if claim is None else claim.runner,
+            token=execution.token if claim is None else claim.token,
             failure=self.failure or execution.failure,
             started_at=execution.started_at or self.started_at,
             finished_at=self.finished_at or execution.finished_at,
@@ -82,29 +68,36 @@ class Settled:
     inserted: list[Execution] = field(default_factory=list)
     changed: dict[str, Change] = field(default_factory=dict)
     events: list[tuple[str, str, StoredEvent]] = field(default_factory=list)  # (execution id, project id, event)
+    expired: dict[tuple[str, str], KnownKey] = field(default_factory=dict)  # Stored now; `keys` replace them.
+    keys: dict[tuple[str, str], KnownKey] = field(default_factory=dict)
+    attachments: Attachments = field(default_factory=Attachments)
+
+    def with_blobs(self) -> Iterator[tuple[str, str, StoredEvent]]:
+        """The events and signals that refer to blobs, each with its execution's id and project."""
+        for one in self.events:
+            if one[2].blobs:
+                yield one
+        for execution_id, sent in self.attachments.signals.items():
+            for project_id, event in sent.values():
+                if event.blobs:
+                    yield execution_id, project_id, event
+
+    def change(self, execution_id: str, change: Change) -> None:
+        """Change a row beyond what the group has changed of it so far."""
+        if change != _NO_CHANGE:
+            self.changed[execution_id] = self.changed.get(execution_id, _NO_CHANGE).then(change)
 
 
-def ids_of(writes: Sequence[Write]) -> Iterator[str]:
-    """Every execution that the writes touch or insert."""
-    for write in writes:
-        if isinstance(write, Admission):
-            yield write.execution.id
-        else:
-            yield write.claim.execution_id
-            for child, _ in write.children:
-                yield child.id
-
-
-def settle(writes: Sequence[Write], heads: dict[str, Head]) -> Settled:
-    """Decide each write on what is stored and what the writes before it do; `heads` is brought up to date."""
+def settle(writes: Sequence[Write], known: Known) -> Settled:
+    """Decide each write on what is stored and what the writes before it do; `known` is brought up to date."""
     settled = Settled()
     for write in writes:
         try:
             if isinstance(write, Admission):
-                _insert(settled, heads, [(write.execution, write.events)])
+                _admit(settled, known, write)
             else:
-                _journal(settled, heads, write)
-        except (ClaimLost, WriteConflict) as refusal:
+                _journal(settled, known, write)
+        except BudflowError as refusal:
             settled.outcomes.append(refusal)
         else:
             settled.outcomes.append(None)
@@ -134,44 +127,96 @@ def event_values(settled: Settled, pack: Pack) -> list[tuple[Any, ...]]:
     ]
 
 
-def _journal(settled: Settled, heads: dict[str, Head], write: JournalWrite) -> None:
+def _admit(settled: Settled, known: Known, write: Admission) -> None:
+    new, key = write.execution, write.trigger_key
+    if key is not None:
+        check_key(known, key, new.created_at)
+    _check_new(known, [(new, write.events)])
+    for id_, awaited in displaced_by(known, new):
+        _displace(settled, known, id_, awaited=awaited, at=new.created_at)
+    _insert(settled, known, [(new, write.events)])
+    if key is not None:
+        _keep_key(settled, known, key, new)
+
+
+def _journal(settled: Settled, known: Known, write: JournalWrite) -> None:
+    attaches = has_attachments(write)
+    static = static_texts(write) if attaches else {}  # Before anything is changed: it refuses what is no text.
+    if write.admission is None:
+        _append(settled, known, write)
+    else:
+        _admit_leased(settled, known, write, write.admission)
+    if attaches:
+        settled.attachments.add(known, write, static)
+    if write.status in TERMINAL:
+        settled.attachments.end(known, write.claim.execution_id)
+
+
+def _append(settled: Settled, known: Known, write: JournalWrite) -> None:
     claim, change = write.claim, _change_of(write)
-    if write.admission is not None:
-        # Admitted by the runner that will advance it, so never queued: nobody else may claim it.
-        leased = replace(
-            write.admission,
-            runner=claim.runner,
-            token=claim.token,
-            status="running" if write.admission.status == "queued" else write.admission.status,
-        )
-        _insert(settled, heads, [(change.on(leased), write.events), *write.children])
-        return
-    head = heads.get(claim.execution_id)
+    head = known.heads.get(claim.execution_id)
     if head is None:
         raise WriteConflict("The execution is not stored.", execution_id=claim.execution_id)
-    if head.token != claim.token or head.status in TERMINAL:
+    if head.token != claim.token or head.ended:
         raise ClaimLost(execution_id=claim.execution_id)
     _check_sequence(claim.execution_id, write.events, head.next_seq)
-    _insert(settled, heads, write.children)
-    heads[claim.execution_id] = replace(
+    _check_new(known, write.children)
+    _insert(settled, known, write.children)
+    known.heads[claim.execution_id] = replace(
         head, status=write.status or head.status, next_seq=head.next_seq + len(write.events)
     )
-    if change != _NO_CHANGE:
-        settled.changed[claim.execution_id] = settled.changed.get(claim.execution_id, _NO_CHANGE).then(change)
+    settled.change(claim.execution_id, change)
     settled.events.extend((claim.execution_id, head.project_id, event) for event in write.events)
 
 
-def _insert(
-    settled: Settled, heads: dict[str, Head], news: Sequence[tuple[Execution, tuple[StoredEvent, ...]]]
-) -> None:
+def _admit_leased(settled: Settled, known: Known, write: JournalWrite, admission: Execution) -> None:
+    if write.trigger_key is not None:
+        check_key(known, write.trigger_key, admission.created_at)
+    news = [(_change_of(write).on(admission, write.claim), write.events), *write.children]
+    _check_new(known, news)
+    _insert(settled, known, news)
+    if write.trigger_key is not None:
+        _keep_key(settled, known, write.trigger_key, admission)
+
+
+def _displace(settled: Settled, known: Known, id_: str, *, awaited: bool, at: datetime) -> None:
+    head = known.heads[id_]
+    # An awaited child is ended by who claims it, and tells its caller; ended here, the caller would wait for ever.
+    if head.status != "queued" or awaited:
+        settled.attachments.flag(known, id_)
+        return
+    ended = encode(head.next_seq, Finished(at, "cancelled"))
+    settled.events.append((id_, head.project_id, ended))
+    settled.change(id_, Change(status="cancelled", finished_at=at))
+    known.heads[id_] = replace(head, status="cancelled", next_seq=head.next_seq + 1)
+    settled.attachments.end(known, id_)
+
+
+def _keep_key(settled: Settled, known: Known, key: TriggerKey, execution: Execution) -> None:
+    name = (key.project_id, key.key)
+    if name in known.keys and name not in settled.keys:
+        settled.expired[name] = known.keys[name]
+    known.keys[name] = settled.keys[name] = KnownKey(key.fingerprint, execution.id, execution.created_at)
+
+
+def _check_new(known: Known, news: Sequence[tuple[Execution, tuple[StoredEvent, ...]]]) -> None:
     seen: set[str] = set()
     for execution, events in news:
-        if execution.id in heads or execution.id in seen:
+        if execution.id in known.heads or execution.id in seen:
             raise WriteConflict("An execution with this id is stored already.", execution_id=execution.id)
         seen.add(execution.id)
+        if execution.limit is not None:
+            refuse_unstorable(limit_key=execution.limit.key)
         _check_sequence(execution.id, events, 0)
+
+
+def _insert(settled: Settled, known: Known, news: Sequence[tuple[Execution, tuple[StoredEvent, ...]]]) -> None:
     for execution, events in news:
-        heads[execution.id] = Head(execution.project_id, execution.status, execution.token, len(events))
+        known.heads[execution.id] = Head(execution.project_id, execution.status, execution.token, len(events))
+        if execution.limit is not None:
+            parent = execution.parent
+            awaited = parent is not None and parent.awaited
+            known.groups.setdefault(execution.limit.key, {})[execution.id] = awaited
         settled.inserted.append(execution)
         settled.events.extend((execution.id, execution.project_id, event) for event in events)
 

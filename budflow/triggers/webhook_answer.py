@@ -10,6 +10,7 @@ import orjson
 from budflow.errors import BudflowError
 from budflow.model.event import Responded
 from budflow.model.failure import Failure
+from budflow.model.spilled import all_json
 from budflow.nodes.http.headers import FRAMING
 from budflow.nodes.trigger.webhook import WebhookParams
 from budflow.services.problem_document import MEDIA_TYPE, ProblemDocument, problem_headers, problem_type
@@ -93,7 +94,8 @@ def answer_of(
     if outcome.status == "succeeded":
         if params.respond == "respond_node":
             return Answer(204, (), b"")
-        result = outcome.items.to_json()
+        items = outcome.items.items if params.respond_items == "all" else outcome.items.items[:1]
+        result = all_json(items)
         return _json(200, result if params.respond_items == "all" else next(iter(result), None))
     if outcome.status == "cancelled":
         return refusal(ExecutionCancelled(execution_id=execution_id), instance)

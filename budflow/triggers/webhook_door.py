@@ -9,20 +9,24 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from budflow.errors import BudflowError
+from budflow.execution.limits import ConcurrencyKeyFailed
 from budflow.graph.plan import Plan
 from budflow.log import get_log
-from budflow.model.execution import QueueFull
+from budflow.model.execution import KeyReused, LimitReached, QueueFull
 from budflow.model.failure import Failure
 from budflow.model.identity import new_id
 from budflow.model.item import ItemList
+from budflow.model.path import parse_path
 from budflow.model.principal import Principal
 from budflow.model.workflow import WebhookRoute
 from budflow.nodes.trigger.webhook import WebhookParams
+from budflow.services.idempotency_key import FirstNotKept
 from budflow.services.problem_document import InternalError
 from budflow.services.trigger_workflow import Triggered, TriggerEvent, trigger_workflow
 from budflow.services.use_case import Services
 from budflow.triggers.webhook import BodyMalformed, WebhookRequest, to_item
 from budflow.triggers.webhook_answer import EXECUTION_HEADER, Answer, AnswerTimedOut, accepted, answer_of, refusal
+from budflow.triggers.webhook_key import KeyMalformed, request_key
 from budflow.triggers.webhook_outcome import outcome_of
 from budflow.triggers.webhook_signature import SecretMissing, SignatureRefused, check_signature
 from budflow.triggers.webhook_table import MethodRefused, WebhookTable, WebhookUnknown
@@ -79,6 +83,10 @@ _PUBLIC = (
     SignatureRefused,
     SecretMissing,
     QueueFull,
+    KeyMalformed,
+    KeyReused,
+    FirstNotKept,
+    LimitReached,
 )
 
 
@@ -95,7 +103,7 @@ class WebhookDoor:
             return
         except Exception as error:  # noqa: BLE001 - the edge: a stranger gets a problem document, the log the rest
             answer = refusal(_for_strangers(error), scope["path"])
-        await _send(answer, send)
+        await send_answer(answer, send)
 
     async def _serve(self, scope: Scope, receive: Receive) -> Answer:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -103,11 +111,7 @@ class WebhookDoor:
         match = self._table.match(scope["method"], path)
         plan, params = await self._armed(match.route)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                body = await _read(headers, receive, self._services.settings.webhook_body_bytes_max)
-        except TimeoutError:
-            raise WebhookBodySlow from None
+        body = await read_body(headers, receive, self._services.settings.webhook_body_bytes_max)
         request = WebhookRequest(scope["method"], path, scope["query_string"], headers, body)
         if params.signature is not None:
             signed = request.header(params.signature.header)
@@ -121,6 +125,8 @@ class WebhookDoor:
             version=match.route.version,
             trigger=match.route.node,
             durable=params.respond == "immediately",
+            key=request_key(request),
+            traceparent=request.header("traceparent"),
         )
         triggered = await trigger_workflow(self._services, principal, event)
         answer = await self._answer(principal, triggered, plan, params, scope["path"])
@@ -153,13 +159,21 @@ class WebhookDoor:
 
 def _is_authored(plan: Plan, failure: Failure | None) -> bool:
     """Whether the workflow's author worded the failure, for whoever called."""
-    number = plan.index.get(failure.node) if failure is not None and failure.node is not None else None
+    if failure is None or failure.node is None:
+        return False
+    try:
+        key, _ = parse_path(failure.node)
+    except ValueError:
+        return False
+    number = plan.index.get(key)
     return number is not None and plan.nodes[number].spec.name == FAILING_TYPE
 
 
 def _for_strangers(error: Exception) -> BudflowError:
     if isinstance(error, _PUBLIC):
         return error
+    if isinstance(error, ConcurrencyKeyFailed):
+        return ConcurrencyKeyFailed()  # Without the expression.
     error_id = new_id("err")
     log.error("webhook.failed", error_id=error_id, exc_info=error)
     if isinstance(error, BudflowError) and error.http_status == WebhookUnavailable.http_status:
@@ -167,11 +181,22 @@ def _for_strangers(error: Exception) -> BudflowError:
     return InternalError(error_id=error_id)
 
 
-async def _read(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_max: int) -> bytes:
-    """The whole body. What `Content-Length` announces is refused unread; what really comes is counted too."""
+async def read_body(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_max: int) -> bytes:
+    """The whole body. What `Content-Length` announces is refused unread; what really comes is counted too.
+
+    Raises WebhookBodyTooLarge, WebhookBodySlow and ClientGone.
+    """
     announced = next((value for name, value in headers if name == b"content-length"), b"0")
     if announced.isdigit() and int(announced) > bytes_max:
         raise _too_large(bytes_max)
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            return await _received(receive, bytes_max)
+    except TimeoutError:
+        raise WebhookBodySlow from None
+
+
+async def _received(receive: Receive, bytes_max: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -191,7 +216,8 @@ def _too_large(bytes_max: int) -> WebhookBodyTooLarge:
     return WebhookBodyTooLarge(f"At most {bytes_max} bytes are taken.", bytes_max=bytes_max)
 
 
-async def _send(answer: Answer, send: Send) -> None:
+async def send_answer(answer: Answer, send: Send) -> None:
+    """The whole response."""
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
     if answer.body or answer.status not in (204, 304):
         headers.append((b"content-length", str(len(answer.body)).encode()))

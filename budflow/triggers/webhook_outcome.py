@@ -5,18 +5,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from budflow.execution.active import Active
-from budflow.execution.projection import tell
+from budflow.execution.ports import RunLetGo
+from budflow.execution.projection import Wanted, read_story
 from budflow.model.event import EndStatus, Finished, Responded
 from budflow.model.execution import ClaimLost
 from budflow.model.failure import Failure
 from budflow.model.item import EMPTY, ItemList
-from budflow.model.journal import decode
 from budflow.model.principal import Principal
 from budflow.services.trigger_workflow import Triggered
 from budflow.services.use_case import Services
 from budflow.services.watch_execution import EventView, WatchExecution, watch_execution
-
-EVENTS_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +37,21 @@ async def outcome_of(services: Services, principal: Principal, triggered: Trigge
         finished = active.finished
         if finished is None or finished.status != "succeeded":
             return Outcome(active.responded, *((finished.status, finished.failure) if finished else ()))
-        return Outcome(active.responded, "succeeded", None, active.result())
+        items = services.lists.open(triggered.execution.project_id, active.result())
+        return Outcome(active.responded, "succeeded", None, items)
     return await _from_journal(services, principal, triggered, first_answer)
 
 
 async def _settled(active: Active, first_answer: bool) -> bool:
-    """Whether this process saw it through; False when another runner has taken it over. Raises what broke the run."""
+    """Whether this process saw it through; False when it was given back or taken over. Raises what broke the run."""
     future = active.answered if first_answer else active.ended
-    await asyncio.wait([future])
+    active.watchers += 1  # So that it is not given back while it waits for something.
+    try:
+        await asyncio.wait([future])
+    finally:
+        active.watchers -= 1
     broken = future.exception()
-    if broken is not None and not isinstance(broken, ClaimLost):
+    if broken is not None and not isinstance(broken, ClaimLost | RunLetGo):
         raise broken
     return broken is None
 
@@ -58,14 +61,13 @@ async def _from_journal(services: Services, principal: Principal, triggered: Tri
     # The webhook's principal may only start executions; reading the one it started is not a request of its own.
     events = await watch_execution.run(services, principal, WatchExecution(execution_id=execution.id))
     await _pass(events, {Finished.TYPE, Responded.TYPE} if first_answer else {Finished.TYPE})
-    rows = await services.store.read_events(execution.project_id, execution.id, limit=EVENTS_MAX)
-    _, plan = await services.plans.get(execution.project_id, execution.workflow_id, execution.version)
-    journal = [decode(row) for row in rows]
-    story = tell(plan, journal)
-    finished = journal[-1] if journal and isinstance(journal[-1], Finished) else None
+    _, plan = await services.plans.get_to_show(execution.project_id, execution.workflow_id, execution.version)
+    story = await read_story(services.store, execution, plan, Wanted(outputs=False))
+    finished = story.finished
     if finished is None:
         return Outcome(story.responded)
-    return Outcome(story.responded, finished.status, finished.failure, story.result)
+    items = services.lists.open(execution.project_id, story.result)
+    return Outcome(story.responded, finished.status, finished.failure, items)
 
 
 async def _pass(events: AsyncIterator[EventView], types: set[str]) -> None:

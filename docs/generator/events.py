@@ -7,13 +7,13 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from budflow.model.event import Event
-from budflow.model.execution import Parent, Place
+from budflow.model.execution import Origin, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList
 from generator.markdown import Page, code, codes, page, sentence, table
 
 WORDS = {str: "text", int: "number", float: "number", bool: "true or false", datetime: "time", Any: "any JSON"}
-SHAPES = {ItemList: "items", Place: "place", Failure: "failure", Parent: "parent"}
+SHAPES = {ItemList: "items", Place: "place", Failure: "failure", Parent: "parent", Origin: "origin"}
 
 
 def pages() -> Iterator[Page]:
@@ -44,6 +44,8 @@ def _word(kind: Any) -> str:
         return " or ".join(_word(option) for option in get_args(kind))
     if get_origin(kind) is Literal:
         return codes(get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"list of {_word(get_args(kind)[0])}s"
     if get_args(kind):
         return f"object of {_word(get_args(kind)[1])}"
     return "null" if kind is type(None) else SHAPES.get(kind) or WORDS[kind]

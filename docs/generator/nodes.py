@@ -7,19 +7,20 @@ from typing import Any
 from budflow.model.http import HttpResponse
 from budflow.model.node import Example, NodeSpec, Ports
 from budflow.nodes.registry import Registry, build
-from generator.markdown import Page, code, codes, json_block, page, sentence, table
+from generator.markdown import Page, block, code, codes, json_block, page, sentence, table
 from generator.schema import rows
 
 KINDS = {
     "item": "the engine calls it for each item, several at a time; `retry` tries the failed items again",
     "batch": "the engine calls it with as many items as take about 10 ms, so that a long list stalls nothing",
-    "list": "it sees all items at once",
+    "list": "it sees all items, one after the other where they are too many for memory",
     "control": "it decides what happens next and does nothing itself",
 }
 FAMILIES = {
     "trigger": "where an execution enters",
     "flow": "which way items go",
     "data": "what becomes of the items",
+    "files": "files of the server",
     "http": "other systems",
 }
 
@@ -114,7 +115,11 @@ def _example(example: Example) -> str:
         parts += ["While the server answers:", json_block([_answer(answer) for answer in example.answers])]
     if example.callee:
         parts += ["While the called workflow gives:", json_block(list(example.callee))]
+    for path, content in example.files.items():
+        parts += [f"While {code(path)} holds:", block("text", content.rstrip())]
     parts += ["Gives, by port:", json_block(_plain(example.expect))]
+    for path, content in example.writes.items():
+        parts += [f"And leaves in {code(path)}:", block("text", content.rstrip())]
     if example.responds is not None:
         answer = example.responds
         shape = {"status": answer.status_code, "headers": dict(answer.headers), "body": answer.body}

@@ -8,8 +8,9 @@ TOOL = Tool.of(
     title="Read an execution",
     description=(
         "Read an execution: its status, what each node did with times and counts, its failure, its result. To see "
-        'items, ask with detail="items" and the key of one `node`; page with `offset` and `limit`.'
+        'items, ask with detail="items" and one `node`; page with `offset` and `limit`. What it waits for stands in '
+        "`waits`."
     ),
     read_only=True,
-    cut=("nodes.*.items.*.items", "result.items", "responded.body", "nodes"),
+    cut=("nodes.*.items.*.items", "result.items", "responded.body", "waits", "nodes"),
 )

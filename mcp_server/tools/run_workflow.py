@@ -7,8 +7,10 @@ from pydantic import Field
 from budflow.model.execution import TERMINAL
 from budflow.model.principal import Principal
 from budflow.services.get_execution import ExecutionDetailView
+from budflow.services.idempotency_key import KeyText
 from budflow.services.start_execution import StartExecution, start_execution
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services
+from budflow.services.wait_execution import ON_SOMEBODY
 from mcp_server.tool import Tool
 
 WAIT_SECONDS = 20.0
@@ -35,6 +37,13 @@ class RunWorkflow(RequestModel):
         description="The published one when left out; the latest where none is.",
     )
     trigger: str | None = Field(None, description="Key of the trigger node; the trigger.manual when left out.")
+    until_node: str | None = Field(
+        None, max_length=100, description="Run only this node and what leads to it, to try a part of a draft out."
+    )
+    use_pinned: bool = Field(
+        False, description="Test run: nodes with `pinned` data give that instead of running, without their effect."
+    )
+    idempotency_key: KeyText | None = None
     wait_seconds: float = Field(WAIT_SECONDS, ge=0, le=WAIT_SECONDS_MAX, description="How long to wait for the end.")
 
 
@@ -50,11 +59,11 @@ async def run_workflow(services: Services, principal: Principal, request: RunWor
     detail = await start_execution(services, principal, asked)
     execution = detail.execution
     following = None
-    if execution.status not in TERMINAL:
+    if execution.waiting in ON_SOMEBODY:
+        following = f"It waits for somebody ({execution.waiting}): see `waits`, answer_wait and get_execution."
+    elif execution.status not in TERMINAL:
         following = f'It goes on: get_execution with execution_id="{execution.id}" until its status is final.'
-    return RunView(
-        execution=execution, nodes=detail.nodes, result=detail.result, responded=detail.responded, next=following
-    )
+    return RunView(**dict(detail), next=following)
 
 
 TOOL = Tool.of(
@@ -63,10 +72,11 @@ TOOL = Tool.of(
     description=(
         "Run a workflow now with the items you give, and wait for its result: status, each node with its counts, the "
         "items it came to. When it has not ended after `wait_seconds` it goes on; `next` says how to follow it. It "
-        "does for real what its nodes do, such as HTTP requests."
+        "does for real what its nodes do, such as HTTP requests; to test, pin data to nodes (`pinned` in the document) "
+        "and set `use_pinned`, or stop at `until_node`. Repeat a call whose answer was lost with its idempotency_key."
     ),
     call=run_workflow,
     destructive=True,
     open_world=True,
-    cut=("result.items", "responded.body", "nodes"),
+    cut=("result.items", "responded.body", "waits", "nodes"),
 )

@@ -119,6 +119,27 @@ async def test_an_execution_is_cancelled_and_cannot_be_twice(server: HttpServer,
     problem(await server.client.post(f"{url}/cancel"), 409, "execution.ended")
 
 
+async def test_one_round_of_a_loop_can_be_read(server: HttpServer) -> None:
+    document = workflow({"start": ("trigger.manual", {}), "each": ("flow.for_each", {})}, ("start", "each"))
+    pace = {"type": "flow.wait", "params": {"mode": "duration", "seconds": 0}}
+    edges = [{"from": "$in", "to": "pace"}, {"from": "pace", "to": "$out"}]
+    document["nodes"]["each"]["bodies"] = {"body": {"nodes": {"pace": pace}, "edges": edges}}
+    started = await server.client.post(
+        f"/api/v1/workflows/{await server.create(document)}/executions",
+        json={"items": [{"n": 1}, {"n": 2}], "wait_seconds": 10},
+    )
+    url = f"/api/v1/executions/{started.json()['execution']['id']}"
+
+    [round_] = (await server.client.get(url, params={"detail": "items", "node": "pace[1]"})).json()["nodes"]
+
+    assert (round_["runs"], round_["items"]["main"]["items"]) == (1, [{"json": {"n": 2}}])
+    [each] = (await server.client.get(url, params={"node": "each"})).json()["nodes"]
+    assert each["progress"] == {"done": 2, "total": 2}
+    for wrong in ("pace[1][0]", "each[0]", "pace[x]"):
+        refused = await server.client.get(url, params={"node": wrong})
+        problem(refused, 404, "execution.node_not_found")
+
+
 async def test_waiting_ends_with_its_time_though_the_execution_does_not(server: HttpServer, gate: Gate) -> None:
     workflow_id = await server.create(waiting(gate))
     started = await server.client.post(f"/api/v1/workflows/{workflow_id}/executions", json={"wait_seconds": 0.01})
@@ -138,7 +159,11 @@ async def test_node_types_are_found_and_read(server: HttpServer) -> None:
 
 
 async def test_the_status_tells_real_figures(server: HttpServer) -> None:
-    assert (await server.client.get("/api/v1/status")).json()["running"] == 0
+    status = (await server.client.get("/api/v1/status")).json()
+
+    assert status["running"] == 0
+    assert status["executions"] == {"queued": 0, "running": 0, "waiting": 0}
+    assert [(one["id"], one["running"], one["taken_over"]) for one in status["runners"]] == [(status["runner"], 0, 0)]
 
 
 async def test_a_wrong_document_is_refused_with_every_problem_at_its_place(server: HttpServer) -> None:

@@ -23,7 +23,11 @@ ROUTES = find_routes()
 #: What needs no key, and so no permission.
 OPEN = {"healthz", "readyz"}
 #: A use case without a route of its own, with the reason.
-NOT_A_ROUTE = {"trigger_workflow": "start_execution and the webhook door call it"}
+NOT_A_ROUTE = {
+    "answer_resume_link": "the resume door calls it, without a key",
+    "read_resume_link": "as answer_resume_link",
+    "trigger_workflow": "start_execution and the webhook door call it",
+}
 
 
 @pytest.fixture

@@ -46,9 +46,9 @@ class OwnerThread:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with open_runtime(self.settings, "serve") as runtime:
-            with ExitStack() as stack:
-                tcp, self.url = stack.enter_context(listen_tcp("127.0.0.1", 0))
+        with ExitStack() as stack:
+            tcp, self.url = stack.enter_context(listen_tcp("127.0.0.1", 0))
+            async with open_runtime(self.settings, "serve", address=self.url) as runtime:
                 unix, path = stack.enter_context(listen_unix(self.settings.data_dir))
                 self.key = (self.settings.data_dir / "owner.key").read_text().strip()
                 app, door = api_and_mcp(runtime)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from budflow.cli.commands.status import _print_executor
-from budflow.cli.draw import event_line, execution_page, execution_tree, moment, place_text, spent
+from budflow.cli.draw import event_line, execution_page, execution_tree, moment, nodes_table, place_text, spent
 from budflow.cli.report import block, facts, progress
 
 AT = "2026-11-22T12:00:00.123456Z"
@@ -26,6 +26,7 @@ def node(key: str, **changes: Any) -> dict[str, Any]:
         "key": key,
         "type": "flow.no_op",
         "status": "succeeded",
+        "runs": 1,
         "duration_ms": 1.5,
         "tries": 1,
         "counts": {"main": 2, "error": 0},
@@ -47,7 +48,7 @@ def detail(execution_id: str, *nodes: dict[str, Any], **changes: Any) -> dict[st
         "cancelling": False,
         "created_at": AT,
         "duration_ms": 2.0,
-        "parent_execution_id": None,
+        "parent": None,
         "failure": None,
     }
     return {"execution": {**plain, **changes}, "nodes": list(nodes)}
@@ -81,9 +82,75 @@ def test_called_executions_stand_below_their_caller_where_they_are_known() -> No
     assert "called exe_3" in drawn
 
 
+def test_what_ran_in_a_body_stands_below_its_container() -> None:
+    nodes = [
+        node("each", type="flow.for_each"),
+        node("after", segment=2),
+        node("price", segment=1, container="each", body="body"),
+        node("inner", segment=3, type="flow.try_catch", container="each", body="body"),
+        node("tidy", segment=4, container="inner", body="finally"),
+    ]
+
+    lines = shown(execution_tree(detail("exe_1", *nodes))).splitlines()
+
+    def column(word: str) -> int:
+        return next(line.index(word) for line in lines if word in line)
+
+    assert [line.split("── ")[-1].split()[0] for line in lines[1:]] == [
+        *("segment", "each", "body", "segment", "price", "segment", "inner", "finally", "segment", "tidy"),
+        *("segment", "after"),
+    ]
+    assert column("each") == column("after") < column("body") < column("price") == column("inner") < column("tidy")
+
+
+def test_a_node_of_a_body_is_drawn_also_when_only_it_was_asked_for() -> None:
+    drawn = shown(execution_tree(detail("exe_1", node("price", container="each", body="body"))))
+
+    assert "price flow.no_op" in drawn
+
+
+def test_the_nodes_of_a_document_stand_below_their_containers() -> None:
+    body = {"nodes": {"price": {"type": "http.request", "notes": "[red]asks[/red]"}}, "edges": []}
+    document = {"nodes": {"each": {"type": "flow.for_each", "bodies": {"body": body}}, "end": {"type": "flow.no_op"}}}
+
+    lines = [line.rstrip() for line in shown(nodes_table(document)).splitlines() if line.strip()]
+
+    [each, name, price, end] = lines[-4:]
+    assert each.split() == ["each", "flow.for_each"]
+    assert name.split() == ["body:"]
+    assert price.split() == ["price", "http.request", "[red]asks[/red]"]
+    assert end.split() == ["end", "flow.no_op"]
+    assert each.index("each") == end.index("end") < name.index("body:") < price.index("price")
+
+
+def test_a_node_in_a_loop_tells_how_often_it_ran_and_where_it_failed() -> None:
+    price = node("price", container="each", body="body", runs=40, status="failed", failed_at=["price[3]", "price[7]"])
+    each = node("each", progress={"done": 40, "total": 100})
+
+    lines = shown(execution_tree(detail("exe_1", each, price))).splitlines()
+
+    assert any("40 of 100" in line for line in lines)
+    assert any("40 runs" in line and "failed at price[3], price[7]" in line for line in lines)
+
+
+def test_what_is_waited_for_stands_below_the_tree_with_its_address() -> None:
+    wait = {"execution_id": "exe_1", "node": "ask[3]", "reason": "approval", "until": AT, "answered": True}
+    waiting = {**detail("exe_1", node("ask[3]"), status="waiting", waiting="approval", wake_at=AT, takeovers=2)}
+    waiting["waits"] = [{**wait, "ask": {"text": "[red]Pay?[/red]"}, "resume_url": "https://flows.example/resume/x"}]
+
+    drawn = shown(execution_page(waiting))
+
+    assert "approval (answered)" in drawn
+    assert "[red]Pay?[/red]" in drawn
+    assert "https://flows.example/resume/x" in drawn
+    assert "2 times, in a row" in drawn
+
+
 def test_a_failure_comes_with_its_hint() -> None:
     failure = {"code": "http.refused", "message": "Not allowed.", "hint": "Ask."}
-    failed = detail("exe_1", status="failed", failure=failure, parent_execution_id="exe_0")
+    failed = detail(
+        "exe_1", status="failed", failure=failure, parent={"execution_id": "exe_0", "node": "call[2]", "awaited": True}
+    )
 
     drawn = shown(execution_page(failed))
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.api.waits import approval
 from tests.cli.conftest import EXAMPLES, Cli, OwnerThread, told, workflow, write
 
 HELLO = EXAMPLES / "hello.json"
@@ -127,3 +128,29 @@ def test_events_come_as_lines_of_json(cli: Cli, hello: str) -> None:
 
 def test_events_of_an_unknown_execution_are_an_error(cli: Cli, served: OwnerThread) -> None:
     assert "execution.not_found" in cli("execution", "events", "exe_none", exits=1).stderr
+
+
+def test_a_waiting_execution_is_paused_and_continued(cli: Cli, served: OwnerThread, tmp_path: Path) -> None:
+    file = write(tmp_path / "flow.json", approval())
+    execution_id = start(cli, told(cli("workflow", "create", file, "--json"))["workflow"]["id"], "--wait")
+
+    assert "is being paused" in cli("execution", "pause", execution_id).stdout
+    cli("wait", "answer", execution_id, "ask", "--approve")
+    while told(cli("execution", "show", execution_id, "--json"))["execution"]["waiting"] != "paused":
+        pass
+    assert "goes on" in cli("execution", "continue", execution_id).stdout
+
+    assert told(cli("execution", "watch", execution_id, "--json"))["execution"]["status"] == "succeeded"
+    assert "execution.ended" in cli("execution", "pause", execution_id, exits=1).stderr
+
+
+def test_what_is_not_kept_is_removed(cli: Cli, served: OwnerThread, tmp_path: Path) -> None:
+    document = workflow({"start": {"type": "trigger.manual"}}) | {"settings": {"retention": {"succeeded_seconds": 0}}}
+    file = write(tmp_path / "flow.json", document)
+    workflow_id = told(cli("workflow", "create", file, "--json"))["workflow"]["id"]
+    execution_id = start(cli, workflow_id, "--wait")
+
+    assert told(cli("execution", "prune", "--workflow", "wf_other", "--json")) == {"executions": 0, "blobs": 0}
+    assert cli("execution", "prune").stdout == "Removed: executions 1, blobs 0\n"
+
+    assert "execution.not_found" in cli("execution", "show", execution_id, exits=1).stderr

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.api.waits import approval
 from tests.cli.conftest import EXAMPLES, Cli, OwnerThread, told, workflow, write
 
 HELLO = EXAMPLES / "hello.json"
@@ -157,3 +158,20 @@ def test_run_leaves_nothing_behind(data_dir: Path) -> None:
     assert orjson.loads(done.stdout) == {"greeting": "Hello, world!"}
     assert done.stderr == ""
     assert not data_dir.exists()
+
+
+def test_a_sub_workflow_in_a_body_needs_a_server_too(cli: Cli, tmp_path: Path) -> None:
+    call = {"type": "flow.sub_workflow", "params": {"workflow_id": "wf_1"}}
+    edges = [{"from": "$in", "to": "call"}, {"from": "call", "to": "$out"}]
+    each = {"type": "flow.for_each", "bodies": {"body": {"nodes": {"call": call}, "edges": edges}}}
+    document = workflow({"start": {"type": "trigger.manual"}, "each": each}, ("start", "each"))
+
+    assert "run.sub_workflow" in cli("run", write(tmp_path / "flow.json", document), exits=1).stderr
+
+
+@pytest.mark.parametrize("verbose", [(), ("--verbose",)])
+def test_a_run_that_nobody_can_answer_ends_and_says_so(cli: Cli, tmp_path: Path, verbose: tuple[str, ...]) -> None:
+    result = cli("run", write(tmp_path / "flow.json", approval()), *verbose, exits=1)
+
+    assert "The execution waits: approval." in result.stderr
+    assert result.stdout == ""

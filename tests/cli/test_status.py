@@ -21,6 +21,11 @@ def test_it_shows_the_owner_and_the_figures(cli: Cli, served: OwnerThread) -> No
     assert figures["running"] is True
     assert figures["owner"]["kind"] == "serve"
     assert figures["server"]["database"] == "sqlite"
+    assert figures["server"]["executions"] == {"queued": 0, "running": 0, "waiting": 0}
+    assert "0 waiting" in shown
+    [runner] = figures["server"]["runners"]
+    assert runner["id"] == figures["server"]["runner"]
+    assert runner["id"] in shown
 
 
 def test_another_server_is_asked_by_its_url(cli: Cli, server: OwnerThread, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from budflow.execution.ports import ChildCall, Work
-from budflow.execution.run import Run, Tools
+from budflow.execution.records import RateAsk, Rest
+from budflow.execution.run import Run
+from budflow.execution.tools import Tools
 from budflow.graph.plan import Plan, compile_plan
 from budflow.graph.validate import check
 from budflow.model import event as e
@@ -14,6 +16,7 @@ from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList, Json
 from budflow.model.journal import encode
+from budflow.model.path import path_of
 from budflow.nodes.registry import build
 
 REGISTRY = build()
@@ -28,6 +31,8 @@ class FakeLink:
         self.commits: list[int] = []
         self.calls: list[ChildCall] = []
         self.cancelled_calls: list[tuple[str, int]] = []
+        self.asks: list[RateAsk] = []
+        self.rests: list[Rest | None] = []
         self.fail_commit: Exception | None = None
 
     def append(self, *events: e.Event) -> None:
@@ -49,8 +54,14 @@ class FakeLink:
     def call(self, call: ChildCall) -> None:
         self.calls.append(call)
 
-    def cancel_call(self, node: str, call: int) -> None:
-        self.cancelled_calls.append((node, call))
+    def cancel_call(self, node: str, call: int, rounds: tuple[int, ...] = ()) -> None:
+        self.cancelled_calls.append((path_of(node, rounds), call))
+
+    def reserve(self, ask: RateAsk) -> None:
+        self.asks.append(ask)
+
+    def idle(self, rest: Rest | None) -> None:
+        self.rests.append(rest)
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -95,6 +106,11 @@ def plan_of(nodes: Mapping[str, Any], edges: Sequence[str], **settings: Any) -> 
     return document, compile_plan(check(document, REGISTRY).require("run"), REGISTRY, workflow_id="wf_1", version=1)
 
 
+def execution_of(execution_id: str) -> Execution:
+    """The row of an execution that runs."""
+    return Execution(execution_id, "default", "wf_1", 1, "api", "running", utc_now())
+
+
 def start_run(
     nodes: Mapping[str, Any],
     edges: Sequence[str],
@@ -108,7 +124,7 @@ def start_run(
     """A run that has begun, and its link."""
     document, plan = plan_of(nodes, edges, **settings)
     link = link or FakeLink()
-    execution = Execution(new_id("exe"), "default", "wf_1", 1, "api", "running", utc_now())
+    execution = execution_of(new_id("exe"))
     admitted = e.Admitted(utc_now(), trigger, "api", "test", ItemList.of(items))
     run = Run(Work(execution, document, plan, (admitted,)), link, Tools(PLACE, http or FakeHttp()), "run_1")
     run.start()

@@ -9,9 +9,9 @@ from typing import Any
 from budflow.execution.active import Active
 from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import JournalWrite
-from budflow.execution.run import Tools
+from budflow.execution.records import JournalWrite
 from budflow.execution.supervisor import Supervisor
+from budflow.execution.tools import Tools
 from budflow.model import event as e
 from budflow.model.execution import TERMINAL, Execution
 from budflow.model.identity import new_id, utc_now
@@ -95,7 +95,7 @@ async def serving() -> AsyncIterator[Server]:
     executor = InProcessExecutor(Tools(PLACE, http), "run_1")
     supervisor = Supervisor(store, plans, executor, runner="run_1", running_max=3, queued_max=5)
     await supervisor.start()
-    await until(lambda: not supervisor._queued)
+    await until(lambda: not supervisor.intake.queued)
     yield Server(store, plans, supervisor, http, executor)
     await supervisor.stop(0.1)
 

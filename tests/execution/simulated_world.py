@@ -1,157 +1,50 @@
-"""A world for simulations: random workflows of real node types, a store that fails and an outside that misbehaves."""
+"""A world for simulations: servers over one store that die and freeze, people who answer, cancel and pause."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any
 
-from budflow.egress.transport import ConnectFailed
 from budflow.errors import BudflowError
-from budflow.execution.inprocess import InProcessExecutor
+from budflow.execution.active import Active
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import JournalWrite
-from budflow.execution.run import Tools
-from budflow.execution.supervisor import Supervisor
+from budflow.execution.records import OpenWait
 from budflow.model import event as e
-from budflow.model.execution import Execution
-from budflow.model.http import HttpRequest, HttpResponse
-from budflow.model.identity import new_id, utc_now
+from budflow.model.execution import TERMINAL, Execution, ExecutionEnded
+from budflow.model.identity import utc_now
 from budflow.model.item import ItemList, Json
 from budflow.model.journal import decode
+from budflow.model.path import parse_path
 from budflow.model.workflow import VersionRecord, WorkflowRecord
 from budflow.storage.errors import StorageUnavailable
-from budflow.storage.memory.store import MemoryStore
-from tests.execution.fakes import PLACE, REGISTRY
+from tests.execution.fakes import REGISTRY
+from tests.execution.simulated_server import Faults, Outside, Server
+from tests.execution.simulated_store import SharedStore
 
-N = "($json?.n or 0)"
-URL = "https://outside.example/{{ $execution.id }}/"
-#: Node types with their parameters and output ports.
-KINDS: Mapping[str, tuple[str, Json, tuple[str, ...]]] = {
-    "add": ("data.set", {"values": {"n": "{{ " + N + " + 1 }}"}}, ("main",)),
-    "divide": ("data.set", {"values": {"n": "{{ 12 // (" + N + " % 3) }}"}}, ("main",)),
-    "if": ("flow.if", {"condition": "{{ " + N + " % 2 == 0 }}"}, ("true", "false")),
-    "filter": ("flow.filter", {"condition": "{{ " + N + " > 1 }}"}, ("kept", "dropped")),
-    "switch": (
-        "flow.switch",
-        {"cases": [{"port": "small", "when": "{{ " + N + " < 2 }}"}], "fallback": "port"},
-        ("small", "fallback"),
-    ),
-    "merge": ("flow.merge", {}, ("main",)),
-    "no_op": ("flow.no_op", {}, ("main",)),
-    "count": ("data.aggregate", {"operations": [{"operation": "count", "name": "n"}]}, ("main",)),
-    "get": ("http.request", {"url": URL}, ("main",)),
-    "post": ("http.request", {"url": URL, "method": "POST"}, ("main",)),
-    "respond": ("http.respond", {"body": "{{ $json }}"}, ("main",)),
-    "respond_faulty": ("http.respond", {"body": "{{ 1 // " + N + " }}"}, ("main",)),
-    "stop": ("flow.stop_and_error", {"message": "on purpose"}, ("main",)),
-    "call": ("flow.sub_workflow", {"workflow": "callee"}, ("main",)),
-}
-RARE = {"stop", "divide", "respond_faulty"}
-
-
-@dataclass(frozen=True)
-class Faults:
-    """How likely things go wrong: each request, each write, each execution, the whole server."""
-
-    http: float = 0.0
-    store: float = 0.0
-    cancel: float = 0.0
-    stop: float = 0.0
-
-
-def random_document(random: Random, size: int, *, calls: bool) -> dict[str, Any]:
-    """A workflow of up to `size` nodes behind its trigger, each fed by up to three earlier ones."""
-    nodes: dict[str, Any] = {"start": {"type": "trigger.manual"}}
-    ports: dict[str, tuple[str, ...]] = {"start": ("main",)}
-    edges = []
-    kinds = [kind for kind in KINDS for _ in range(2 if kind in RARE else 3) if calls or kind != "call"]
-    for number in range(size):
-        kind = random.choice(kinds)
-        key = f"{kind}_{number}"
-        name, params, outputs = KINDS[kind]
-        node: dict[str, Any] = {"type": name, "params": params}
-        if name == "http.request":
-            node["params"] = {**params, "url": params["url"] + key}
-            node["timeout_seconds"] = random.choice([0.5, 5, 60])
-            node["retry"] = {"tries": random.choice([1, 2, 4]), "wait_seconds": random.choice([0, 1])}
-        node["on_error"] = random.choice(["stop", "stop", "continue", "error_output"])
-        for option, chance in (("disabled", 0.1), ("run_once", 0.1), ("run_on_empty", 0.2)):
-            if random.random() < chance:
-                node[option] = True
-        for source in random.sample(list(nodes), min(len(nodes), random.choice([0, 1, 1, 1, 1, 1, 1, 2, 2, 3]))):
-            port = random.choice((ports[source][0], *ports[source]))
-            edges.append({"from": f"{source}.{port}", "to": key})
-        ports[key] = (*outputs, "error") if node["on_error"] == "error_output" else outputs
-        nodes[key] = node
-    settings = {"timeout_seconds": random.choice([3, 30])} if random.random() < 0.2 else {}
-    return {"format": 1, "name": "simulated", "nodes": nodes, "edges": edges, "settings": settings}
-
-
-class FaultyStore(MemoryStore):
-    """A store that takes its time and sometimes fails, or finds that another runner has taken over."""
-
-    def __init__(self, random: Random, faults: Faults) -> None:
-        super().__init__()
-        self.random, self.faults, self.failed = random, faults, 0
-
-    async def append(self, write: JournalWrite) -> None:
-        await asyncio.sleep(self.random.choice([0, 0, 0.001, 0.05]))
-        if self.random.random() < self.faults.store:
-            self.failed += 1
-            raise self.random.choice([StorageUnavailable(), RuntimeError("a defect of the store")])
-        await super().append(write)
-
-    def journal(self, execution_id: str) -> list[e.Event]:
-        """What is durable of an execution."""
-        rows = self._journals[execution_id]
-        assert [row.seq for row in rows] == list(range(len(rows))), "a journal has gaps"
-        return [decode(row) for row in rows]
-
-    def executions(self) -> list[Execution]:
-        """Every row."""
-        return list(self._executions.values())
-
-
-@dataclass
-class Outside:
-    """The world that effects happen in: answers late, with errors or never, and checks that it was announced."""
-
-    random: Random
-    faults: Faults
-    store: FaultyStore
-    unannounced: list[str] = field(default_factory=list)
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        execution_id, node = request.url.split("/")[-2:]
-        if not any(isinstance(x, e.NodeStarted) and x.node == node for x in self.store.journal(execution_id)):
-            self.unannounced.append(request.url)
-        await asyncio.sleep(self.random.choice([0, 0.01, 0.2]))
-        if self.random.random() < self.faults.http:
-            fault = self.random.choice(["never", "late", "refused", "defect", "cancelled"])
-            if fault == "never":
-                await asyncio.Event().wait()
-            elif fault == "late":
-                await asyncio.sleep(3)
-            else:
-                raise {
-                    "refused": ConnectFailed("on purpose"),
-                    "defect": RuntimeError("on purpose"),
-                    "cancelled": asyncio.CancelledError(),
-                }[fault]
-        return HttpResponse(200, (("content-type", "application/json"),), b"{}", request.url)
+SECONDS_MAX = 1_000
 
 
 class World:
-    """A server with its store and the outside, all from one seed."""
+    """Servers over one store, the outside and people, all from one seed."""
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self.faults = Random(seed), faults
-        self.store = FaultyStore(self.random, faults)
+        self.store = SharedStore()
         self.outside = Outside(self.random, faults, self.store)
         self.plans = PlanCache(self.store, REGISTRY)
-        executor = InProcessExecutor(Tools(PLACE, self.outside), "run_1")
-        self.supervisor = Supervisor(self.store, self.plans, executor, runner="run_1", running_max=2, queued_max=9)
+        self.servers: list[Server] = []
+        self.acknowledged: list[str] = []
+        self.deaths = 0
+        self._ids = count(1)
+        self._begun: list[tuple[Server, Active]] = []
+        self._ended: dict[str, Execution] = {}
+
+    async def server(self) -> Server:
+        """Any that lives, even if it is frozen."""
+        while not (living := [server for server in self.servers if not server.gone.done()]):  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(0.1)  # A new one starts soon.
+        return self.random.choice(living)
 
     async def save(self, workflow_id: str, document: dict[str, Any]) -> None:
         """Store and publish a workflow."""
@@ -160,14 +53,163 @@ class World:
         await self.store.add_workflow(record, VersionRecord(workflow_id, "default", 1, document, now, "test"))
         await self.store.publish("default", workflow_id, 1, [])
 
+    async def new_server(self) -> Server:
+        """One more server, which lives."""
+        server = Server(f"run_{len(self.servers)}", self.store, self.outside)
+        self.servers.append(server)
+        await server.start()
+        return server
+
     async def submit(self, items: list[Json]) -> str | None:
-        """Start an execution of the workflow `caller`; None where the store refused it."""
-        version, plan = await self.plans.get_to_run("default", "caller")
-        execution = Execution(new_id("exe"), "default", "caller", 1, "api", "queued", utc_now())
-        admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(items))
-        durable = self.random.random() < 0.5
-        try:
-            await self.supervisor.submit(execution, admitted, version, plan, durable=durable)
-        except (BudflowError, RuntimeError):
-            return None
-        return execution.id
+        """Start an execution of the workflow `caller`; None where that was not acknowledged."""
+        server, durable = await self.server(), self.random.random() < 0.7
+        execution_id = f"exe_f{next(self._ids):031x}"
+
+        async def submit() -> str | None:
+            execution = Execution(execution_id, "default", "caller", 1, "api", "queued", utc_now())
+            admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(items))
+            try:
+                version, plan = await server.plans.get_to_run("default", "caller")
+                active = await server.supervisor.submit(execution, admitted, version, plan, durable=durable)
+            except BudflowError:
+                return None
+            if active is not None:
+                self._begun.append((server, active))
+            return execution_id if durable or active is None else None
+
+        known = await server.ask(submit())
+        if known is not None:
+            self.acknowledged.append(known)
+        return known
+
+    async def trouble(self) -> None:
+        """Servers die, freeze and restart, as the faults have it; one that lives is always left."""
+        faults = self.faults
+        kinds = ["death"] * faults.deaths + ["freeze"] * faults.frozen + ["stop"] * faults.stops
+        self.random.shuffle(kinds)
+        frozen: list[asyncio.Task[None]] = []
+        for kind in kinds:
+            server = await self.server()
+            if kind == "death" and self.random.random() < 0.5:
+                server.writes_left = self.random.randrange(80)
+                await asyncio.wait([server.gone], timeout=20)
+                server.die()
+            else:
+                await asyncio.sleep(self.random.choice([0, 0.005, 0.02, 0.1, 0.25, 0.5, 2, 7]))
+            if kind == "freeze":
+                if len(self.servers) < 2 or self.random.random() < 0.3:
+                    await self.new_server()
+                frozen.append(asyncio.create_task(server.freeze(self.random.choice([0.3, 1.5, 4, 10]))))
+                continue
+            if kind == "stop":
+                await server.ask(server.supervisor.stop(self.random.choice([0, 1])))
+            server.die()
+            self.deaths += 1
+            if self.random.random() < 0.3:
+                await asyncio.sleep(self.random.choice([0.1, 3]))
+            await self.new_server()
+        for task in frozen:
+            await task
+
+    async def people(self) -> None:
+        """Answer what waits for an answer, cancel, pause and continue; until they are cancelled."""
+        paused: set[str] = set()
+        random = self.random
+        while True:
+            await asyncio.sleep(random.choice([0.05, 0.3, 1]))
+            for wait in await self.store.list_waits("default"):
+                if wait.reason in ("webhook", "form", "approval", "ask") and random.random() < 0.5:
+                    await self._answer(wait)
+            for row in await self.store.rows():
+                if row.status in TERMINAL:
+                    continue
+                if row.id in paused and random.random() < 0.5:
+                    paused.discard(row.id)
+                    await self.signal(row, e.Continued(utc_now(), "somebody"))
+                elif random.random() < self.faults.pause / 5:
+                    paused.add(row.id)
+                    await self.signal(row, e.Paused(utc_now(), "somebody"))
+
+    async def _answer(self, wait: OpenWait) -> None:
+        node, rounds = parse_path(wait.node)
+        server = self._awake()
+        if server is None:
+            return
+        answer: Any = {"approved": not self.faults.cancel or self.random.random() < 0.6}
+        if wait.reason == "ask":
+            answer = self.random.choice(["run", "fail", "skip"])
+        number = int(wait.key.rpartition(":")[2])
+        event = e.WaitEnded(utc_now(), node, number, "answered", "somebody", answer, rounds)
+
+        async def ask() -> None:
+            try:
+                await server.supervisor.answer("default", wait.execution_id, event)
+            except BudflowError:
+                return  # Somebody was faster, or the store is not there: then somebody tries again.
+
+        await server.ask(ask())
+
+    async def signal(self, row: Execution, event: e.Paused | e.Continued) -> None:
+        """Tell a server to pause or go on; that it goes on is told until it is heard."""
+        server = self._awake()
+        while server is None:
+            await asyncio.sleep(1)
+            server = self._awake()
+
+        async def ask() -> bool:
+            try:
+                await server.supervisor.signal("default", row.id, event)
+            except ExecutionEnded:
+                return True
+            except StorageUnavailable:
+                return False
+            return True
+
+        if not await server.ask(ask()) and isinstance(event, e.Continued):
+            await self.signal(row, event)  # The server died over it, or the store was not there.
+
+    def _awake(self) -> Server | None:
+        awake = [server for server in self.servers if not server.gone.done() and not server.frozen]
+        return self.random.choice(awake) if awake else None
+
+    async def cancel(self, execution_id: str) -> None:
+        """Ask a server to cancel."""
+        server = await self.server()
+
+        async def ask() -> None:
+            with suppress(StorageUnavailable):
+                await server.supervisor.cancel("default", execution_id, "somebody")
+
+        await server.ask(ask())
+
+    async def quiet(self) -> None:
+        """Until every execution has ended."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + SECONDS_MAX
+        while True:
+            rows = await self.store.rows()
+            for row in rows:
+                if row.status in TERMINAL:
+                    assert self._ended.setdefault(row.id, row) == row, "a terminal state changed"
+            left = [row for row in rows if row.status not in TERMINAL]
+            begun = any(not active.ended.done() and not server.gone.done() for server, active in self._begun)
+            if not left and not begun and not any(server.frozen for server in self.servers):
+                return
+            if loop.time() > end:
+                told = [(row, await self.store.signals_of(row.id), await self.journal(row.id)) for row in left]
+                raise AssertionError(
+                    f"left unfinished: {told}, with the waits {await self.store.list_waits('default')}"
+                )
+            await asyncio.sleep(1)
+
+    async def close(self) -> None:
+        """Bury every server."""
+        for server in self.servers:
+            await server.bury()
+        await asyncio.sleep(40)  # Longer than any timer of the engine: none may do anything any more.
+
+    async def journal(self, execution_id: str) -> list[e.Event]:
+        """What is durable of an execution."""
+        rows = await self.store.read_events("default", execution_id)
+        assert [row.seq for row in rows] == list(range(len(rows))), "a journal has gaps"
+        return [decode(row) for row in rows]

@@ -128,7 +128,7 @@ async def in_process() -> AsyncIterator[Executor]:
 async def office_with(executor: Executor) -> AsyncIterator[Office]:
     office = Office(executor)
     await office.supervisor.start()
-    await until(lambda: not office.supervisor._queued)
+    await until(lambda: not office.supervisor.intake.queued)
     async with asyncio.timeout(60):
         yield office
     await office.supervisor.stop(0.1)

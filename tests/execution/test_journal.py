@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from budflow.execution.journal import Journal, JournalClosed
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.model import event as e
 from budflow.model.execution import Claim, ClaimLost, Execution, ExecutionEnded
 from budflow.model.identity import utc_now

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from budflow.execution.node_run import NodeResult, NodeRun
+from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import Work
 from budflow.execution.process_pool import ProcessPool
 from budflow.expressions.evaluate import Scope

@@ -9,14 +9,16 @@ import pytest
 
 from budflow.execution import run as run_module
 from budflow.execution.ports import Work
-from budflow.execution.run import Run, Tools
+from budflow.execution.run import Run
+from budflow.execution.tools import Tools
 from budflow.graph.plan import Plan
 from budflow.model import event as e
+from budflow.model.control import FromCall, Respond, Settle
 from budflow.model.execution import Execution
 from budflow.model.failure import NodeError
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
-from budflow.model.node import FromCall, Outputs, Respond, Settle
+from budflow.model.node import Outputs
 from tests.execution.fakes import PLACE, FakeHttp, FakeLink, plan_of, run_to_end, start_run, until
 
 START = {"start": {"type": "trigger.manual"}}

@@ -8,16 +8,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from budflow.execution.lineage import NodeViews
-from budflow.execution.node_run import NodeResult, NodeRun, run_node
+from budflow.execution.node_result import NodeResult, NodeRun
+from budflow.execution.node_run import run_node
+from budflow.execution.produced import Produced
 from budflow.execution.segment import GRACE_SECONDS, limit_seconds, pack, run_packed, unpack_result
+from budflow.execution.state import At
+from budflow.execution.tools import Tools
 from budflow.expressions.evaluate import Scope
-from budflow.graph.plan import Plan
 from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, Item, ItemError, ItemList
 from budflow.model.journal import EventUnwritable
 from budflow.model.node import Batch, HttpCapability, Outputs
 from budflow.nodes.registry import Registry
-from tests.execution.fakes import REGISTRY, FakeHttp, plan_of
+from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, plan_of
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ORIGIN = ItemList([Item({"n": 1}), Item({"n": 2}), Item({"n": 3})], [-1, -1, -1])
@@ -41,13 +44,15 @@ def run_of(node: dict[str, Any], *, http: HttpCapability | None = None, on_error
         "it": {"on_error": on_error, **node},
     }
     _, plan = plan_of(nodes, ["start > between", "start > never", "between > it", "never > it"])
-    produced = {plan.index["start"]: [ORIGIN], plan.index["between"]: [GIVEN]}
+    produced = Produced(plan)
+    produced.keep(At(plan.index["start"]), {"main": ORIGIN})
+    produced.keep(At(plan.index["between"]), {"main": GIVEN})
     it = plan.nodes[plan.index["it"]]
     return NodeRun(
         node=it,
         items=GIVEN.items,
         ports={"main": range(3)},
-        scope=_scope(plan, produced),
+        scope=_scope(produced),
         now=NOW,
         effect_scope="exe_1",
         http=http or FakeHttp(),
@@ -55,7 +60,7 @@ def run_of(node: dict[str, Any], *, http: HttpCapability | None = None, on_error
     )
 
 
-def _scope(plan: Plan, produced: dict[int, list[ItemList]]) -> Any:
+def _scope(produced: Produced) -> Any:
     names = {
         "execution": {"id": "exe_1", "started_at": NOW},
         "workflow": {"name": "test"},
@@ -63,7 +68,7 @@ def _scope(plan: Plan, produced: dict[int, list[ItemList]]) -> Any:
     }
 
     def scope(ordinal: int | None) -> Scope:
-        views = NodeViews(plan, produced, plan.nodes[plan.index["it"]], ordinal)
+        views = NodeViews(produced, At(produced.plan.index["it"]), ordinal)
         json = {} if ordinal is None else GIVEN.items[ordinal].json
         return Scope(json, ordinal or 0, {**names, "node": views})
 
@@ -72,7 +77,7 @@ def _scope(plan: Plan, produced: dict[int, list[ItemList]]) -> Any:
 
 async def elsewhere(run: NodeRun, registry: Registry = REGISTRY) -> NodeResult:
     """The result of packing a run, running it and putting the result back."""
-    return unpack_result(await run_packed(pack(run), registry, run.http), run)
+    return unpack_result(await run_packed(pack(run), registry, Tools(PLACE, run.http)), run)
 
 
 def setting(**values: Any) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from budflow.execution.children import CALL_DEPTH_MAX
 from budflow.model import event as e
-from budflow.model.execution import QueueFull
+from budflow.model.execution import ClaimLost, QueueFull
 from tests.execution.fakes import until
 from tests.execution.server import CALL, SET, Server, hang, serving
 
@@ -108,16 +109,35 @@ async def test_calling_a_workflow_that_is_not_there_fails_the_node_with_its_code
     assert (ended.failure.code, ended.failure.node) == ("workflow.not_found", "sub")
 
 
-async def test_a_workflow_that_calls_itself_ends_at_the_depth_limit(server: Server) -> None:
-    server.supervisor._running_max = CALL_DEPTH_MAX + 10
-    await server.save("w", {"sub": {"type": "flow.sub_workflow", "params": {"workflow": "w"}}}, ["start > sub"])
-    execution_id, _ = await server.submit("w")
+def calling(workflow_id: str) -> dict[str, Any]:
+    return {"sub": {"type": "flow.sub_workflow", "params": {"workflow": workflow_id}}}
+
+
+async def test_calls_end_at_the_depth_limit(server: Server) -> None:
+    server.supervisor.intake.running_max = CALL_DEPTH_MAX + 10
+    for level in range(CALL_DEPTH_MAX + 1):
+        await server.save(f"w{level}", calling(f"w{level + 1}"), ["start > sub"])
+    await server.save(f"w{CALL_DEPTH_MAX + 1}", SET, ["start > set"])
+    execution_id, _ = await server.submit("w0")
 
     ended = await server.ended(execution_id)
     assert ended.failure is not None
     assert ended.failure.code == "workflow.call_too_deep"
     page = await server.store.list_executions("default", limit=100)
     assert len(page.items) == CALL_DEPTH_MAX + 1
+
+
+async def test_a_workflow_that_calls_itself_through_another_is_refused(server: Server) -> None:
+    await server.save("a", calling("b"), ["start > sub"])
+    await server.save("b", calling("a"), ["start > sub"])
+    execution_id, _ = await server.submit("a")
+
+    ended = await server.ended(execution_id)
+    assert ended.failure is not None
+    assert ended.failure.code == "workflow.call_cycle"
+    assert "(exe_" in ended.failure.message  # With the way down to where it happened.
+    page = await server.store.list_executions("default", limit=100)
+    assert len(page.items) == 2
 
 
 async def test_cancelling_reaches_the_running_node_and_the_child(server: Server) -> None:
@@ -155,12 +175,25 @@ async def test_one_broken_execution_leaves_the_others_running(server: Server) ->
     release = hang(server)
     stale, active = await server.submit("call")
     assert active is not None
-    # Another runner takes it over: its token is newer.
-    row = server.store._executions[stale]  # Reaching in is the only way before leases.
-    object.__setattr__(row, "token", 99)
+    # Another runner takes this one for dead: what it gives back has a newer token.
+    await server.store.release_dead("run_2")
     release.set()
     await asyncio.wait([active.ended])
 
-    assert active.ended.exception() is not None
+    assert isinstance(active.ended.exception(), ClaimLost)
     fine, _ = await server.submit("w")
     assert (await server.ended(fine)).status == "succeeded"
+    assert (await server.ended(stale)).status == "succeeded"  # Whoever claims it goes on.
+
+
+async def test_static_data_is_committed_with_the_node_and_seen_by_the_next_execution(server: Server) -> None:
+    params = {"key": "{{ $json.id }}", "scope": "workflow"}
+    await server.save("w", {"new": {"type": "data.deduplicate", "params": params}}, ["start > new"])
+    first, _ = await server.submit("w", [{"id": 1}, {"id": 2}])
+    await server.ended(first)
+    second, _ = await server.submit("w", [{"id": 2}, {"id": 3}])
+    await server.ended(second)
+
+    outputs = [event.outputs for event in await server.events(second) if isinstance(event, e.NodeFinished)][-1]
+    assert outputs["main"].to_json() == [{"id": 3}]
+    assert len((await server.store.get_static("default", "w"))["new"]["seen"]) == 3

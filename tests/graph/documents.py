@@ -11,16 +11,15 @@ from budflow.nodes.registry import build
 REGISTRY = build()
 
 
-def document(nodes: Mapping[str, Any] | None = None, edges: Sequence[str] = (), **rest: Any) -> dict[str, Any]:
-    """A document with a manual trigger `start`; edges are written as `a.port > b.port`."""
+def graph(nodes: Mapping[str, Any], edges: Sequence[str] = ()) -> dict[str, Any]:
+    """Nodes with edges that are written as `a.port > b.port`; also a body."""
     ends = [edge.split(" > ") for edge in edges]
-    return {
-        "format": 1,
-        "name": "test",
-        "nodes": {"start": {"type": "trigger.manual"}, **(nodes or {})},
-        "edges": [{"from": source, "to": target} for source, target in ends],
-        **rest,
-    }
+    return {"nodes": dict(nodes), "edges": [{"from": source, "to": target} for source, target in ends]}
+
+
+def document(nodes: Mapping[str, Any] | None = None, edges: Sequence[str] = (), **rest: Any) -> dict[str, Any]:
+    """A document with a manual trigger `start`."""
+    return {"format": 1, "name": "test", **graph({"start": {"type": "trigger.manual"}, **(nodes or {})}, edges), **rest}
 
 
 def valid_document() -> dict[str, Any]:
@@ -58,6 +57,57 @@ def valid_document() -> dict[str, Any]:
             "fetch.error > count",
         ],
         settings={"timeout_seconds": 60, "priority": 5, "timezone": "UTC"},
+    )
+
+
+def nested_document() -> dict[str, Any]:
+    """A valid document with one of every sort of container, in one another, whose nodes read each other."""
+    price = {
+        "type": "http.request",
+        "params": {"url": "https://crm.example/{{ $json.sku }}/{{ $node.order.json.id }}?round={{ $run_index }}"},
+        "on_error": "error_output",
+    }
+    guarded = {
+        "body": graph({"price": price}, ["$in > price", "price > $out"]),
+        "finally": graph({"tidy": {"type": "flow.no_op"}}, ["$in > tidy"]),
+    }
+    each_body = graph(
+        {
+            "guard": {"type": "flow.try_catch", "bodies": guarded},
+            "sum": {"type": "data.set", "params": {"values": {"total": "{{ $node.guard.json.body }}"}}},
+        },
+        ["$in > guard", "guard > sum", "guard.caught > $out", "sum > $out"],
+    )
+    ways = {
+        "left": graph(
+            {"note": {"type": "data.set", "params": {"values": {"n": "{{ $node.each.items }}"}}}},
+            ["$in > note", "note > $out"],
+        ),
+        "right": graph({}, ["$in > $out"]),
+    }
+    again = {"body": graph({"add": {"type": "data.set", "params": {"values": {"n": 1}}}}, ["$in > add", "add > $out"])}
+    return document(
+        {
+            "order": {"type": "data.set", "params": {"values": {"id": "{{ $json.id }}"}}},
+            "each": {
+                "type": "flow.for_each",
+                "params": {"items": "{{ $json.lines }}"},
+                "bodies": {"body": each_body},
+                "timeout_seconds": 60,
+            },
+            "both": {"type": "flow.parallel", "bodies": ways, "pinned": [{"a": 1}]},
+            "repeat": {"type": "flow.while", "params": {"condition": "{{ $json.n < 9 }}"}, "bodies": again},
+        },
+        ["start > order", "order > each", "each > both", "both > repeat"],
+        settings={
+            "journal": "segment",
+            "on_crash": "ask",
+            "error_workflow": "wf_0192f0c1",
+            "max_concurrency": 2,
+            "concurrency_key": "{{ $workflow.id }}/{{ $json.shop }}",
+            "concurrency_policy": "drop",
+            "retention": {"succeeded_seconds": 0, "failed_seconds": 3600, "executions_max": 100},
+        },
     )
 
 

@@ -278,6 +278,14 @@ def test_nodes_of_bodies_count_too() -> None:
     assert "501" in found.message
 
 
+def test_bodies_without_nodes_count_too() -> None:
+    bodies: dict[str, Any] = {f"b{number}": {"nodes": {}} for number in range(NODES_MAX + 1)}
+
+    [found] = problems_of(document({"a": {"type": "flow.parallel", "bodies": bodies}}))
+
+    assert (found.code, found.path) == ("document.too_many_bodies", "/nodes")
+
+
 def test_a_key_is_unique_in_the_whole_workflow() -> None:
     data = document({"outer": {"type": "x", "bodies": {"body": {"nodes": {"start": {"type": "flow.no_op"}}}}}})
 

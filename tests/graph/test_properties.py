@@ -12,7 +12,7 @@ from budflow.graph.pin import pin_types
 from budflow.graph.plan import compile_plan
 from budflow.graph.validate import Checked, check
 from budflow.model.problem import WorkflowInvalid
-from tests.graph.documents import REGISTRY, at, mended, parts, valid_document
+from tests.graph.documents import REGISTRY, at, mended, nested_document, parts, valid_document
 
 WORDS = st.sampled_from(
     [
@@ -42,6 +42,8 @@ WORDS = st.sampled_from(
             "timezone",
         ),
         *("{{ $json.x }}", "{{ $node.start.json }}", "{{ $node.nope.json }}", "{{ 1 +", "{{ $secrets.x }}", "{{}}"),
+        *("$out", "body", "finally", "finaly", "flow.for_each", "flow.try_catch", "flow.parallel", "trigger.manual"),
+        *("price", "guard", "each", "{{ $node.price.json }}", "{{ $node.each.json }}", "concurrency_key", "retention"),
         *(
             "condition",
             "cases",
@@ -76,7 +78,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def mutants(draw: st.DrawFn) -> Any:
     """A valid document with some places replaced, removed, renamed or swapped."""
-    data: Any = valid_document()
+    data: Any = draw(st.sampled_from([valid_document, nested_document]))()
     for _ in range(draw(st.integers(1, 4))):
         found = places(data)
         if not found:
@@ -113,8 +115,8 @@ def assert_sound(data: Any, found: Checked) -> None:
         assert problem.hint
         place = parts(problem.path)
         try:
-            # What is missing stands in something that is there; of a parameter, `params` may be missing too.
-            at(data, place[: -2 if problem.code == "params.missing_field" else -1])
+            # What is missing stands in something that is there; what holds it may be missing too.
+            at(data, place[: -2 if problem.code in ("params.missing_field", "node.missing_body") else -1])
         except (LookupError, ValueError) as error:
             raise AssertionError(f"{problem} points nowhere") from error
         if problem.patch:

@@ -148,7 +148,9 @@ def test_every_command_is_explained() -> None:
 def test_every_route_is_explained() -> None:
     page = (REFERENCE / "http-api.md").read_text()
     settings = Settings.model_construct(host="127.0.0.1")
-    runtime: Any = SimpleNamespace(services=SimpleNamespace(settings=settings), keys=None, webhook_door=None)
+    runtime: Any = SimpleNamespace(
+        services=SimpleNamespace(settings=settings), keys=None, webhook_door=None, resume_door=None
+    )
     paths = create_api(runtime).openapi()["paths"]
     known = [f"## {method.upper()} {path}" for path, methods in paths.items() for method in methods]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from budflow.model.item import EMPTY, Item, ItemList, join
+from budflow.model.item import Item, ItemList
 
 
 def test_items_without_a_past_come_from_nowhere() -> None:
@@ -25,11 +25,3 @@ def test_an_item_has_neither_files_nor_an_error_unless_given() -> None:
 def test_every_item_has_a_lineage() -> None:
     with pytest.raises(ValueError, match="2 items with a lineage of 1"):
         ItemList([Item({}), Item({})], [0])
-
-
-def test_lists_join_in_the_given_order() -> None:
-    one, two = ItemList.of([{"n": 1}]), ItemList([Item({"n": 2}), Item({"n": 3})], [0, 1])
-
-    assert join([two, EMPTY, one]).to_json() == [{"n": 2}, {"n": 3}, {"n": 1}]
-    assert join([two]) is two
-    assert len(join([])) == 0

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from budflow.model import event as e
 from budflow.model import journal
-from budflow.model.execution import Mode, Parent, Place
+from budflow.model.execution import Mode, Origin, Parent, Place, WaitReason
 from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, Item, ItemError, ItemList
-from budflow.model.journal import EventUnreadable, EventUnwritable, decode, decode_items, encode, encode_items
+from budflow.model.item_codec import decode_items, encode_items
+from budflow.model.journal import EventUnreadable, EventUnwritable, decode, encode
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -32,14 +33,20 @@ counts = st.integers(0, 2**31)
 times = st.datetimes(timezones=st.just(UTC))
 blobs = st.builds(BlobRef, texts, counts, texts, st.none() | texts)
 items = st.builds(
-    Item, objects, st.dictionaries(texts, blobs, max_size=2), st.none() | st.builds(ItemError, texts, texts, texts)
+    Item,
+    objects,
+    st.dictionaries(texts, blobs, max_size=2),
+    st.none() | st.builds(ItemError, texts, texts, texts, texts),
 )
 failures = st.builds(Failure, texts, texts, texts, st.none() | texts, st.booleans())
 places = st.builds(Place, st.sampled_from(["inprocess", "ray"]), texts, counts, st.none() | texts, st.none() | texts)
-parents = st.builds(Parent, texts, texts, counts, counts)
+parents = st.builds(Parent, texts, texts, counts, counts, st.booleans())
+origins = st.builds(Origin, texts, st.sampled_from(["retry", "fork"]), st.none() | texts)
 statuses = st.sampled_from(get_args(e.EndStatus))
 modes = st.sampled_from(get_args(Mode))
 seconds = st.floats(0, 1e6)
+rounds = st.lists(st.integers(0, 10**6), max_size=3).map(tuple)
+ordinals = st.lists(counts, max_size=3).map(tuple)
 
 
 @st.composite
@@ -56,16 +63,61 @@ def item_lists(draw: st.DrawFn) -> ItemList:
 outputs = st.dictionaries(texts, item_lists(), max_size=3)
 
 EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
-    e.Admitted: st.builds(e.Admitted, times, texts, modes, texts, item_lists(), st.none() | parents),
+    e.Admitted: st.builds(
+        e.Admitted,
+        times,
+        texts,
+        modes,
+        texts,
+        item_lists(),
+        st.none() | parents,
+        st.booleans(),
+        st.none() | texts,
+        st.none() | origins,
+        st.lists(texts, max_size=2).map(tuple),
+    ),
     e.Started: st.builds(e.Started, times, texts, places),
-    e.NodeStarted: st.builds(e.NodeStarted, times, texts, counts, st.none() | objects),
-    e.ItemsRetried: st.builds(e.ItemsRetried, times, texts, counts, counts, seconds, failures),
-    e.NodeFinished: st.builds(e.NodeFinished, times, texts, times, outputs, counts, st.none() | places),
-    e.NodeFailed: st.builds(e.NodeFailed, times, texts, times, failures, counts, st.none() | places),
-    e.NodeCancelled: st.builds(e.NodeCancelled, times, texts),
-    e.ResultIgnored: st.builds(e.ResultIgnored, times, texts, texts),
-    e.ChildStarted: st.builds(e.ChildStarted, times, texts, counts, texts, texts),
-    e.ChildFinished: st.builds(e.ChildFinished, times, texts, counts, statuses, item_lists(), st.none() | failures),
+    e.NodeStarted: st.builds(e.NodeStarted, times, texts, counts, st.none() | objects, rounds, counts),
+    e.ItemsStarted: st.builds(e.ItemsStarted, times, texts, counts, rounds),
+    e.ItemsFinished: st.builds(e.ItemsFinished, times, texts, ordinals, item_lists(), rounds),
+    e.ItemsRetried: st.builds(e.ItemsRetried, times, texts, counts, counts, seconds, failures, rounds),
+    e.NodeFinished: st.builds(e.NodeFinished, times, texts, times, outputs, counts, st.none() | places, rounds),
+    e.NodeFailed: st.builds(e.NodeFailed, times, texts, times, failures, counts, st.none() | places, rounds),
+    e.NodeCancelled: st.builds(e.NodeCancelled, times, texts, rounds),
+    e.ResultIgnored: st.builds(e.ResultIgnored, times, texts, texts, rounds, st.none() | texts),
+    e.ChildStarted: st.builds(e.ChildStarted, times, texts, counts, texts, texts, rounds),
+    e.ChildFinished: st.builds(
+        e.ChildFinished, times, texts, counts, statuses, item_lists(), st.none() | failures, rounds
+    ),
+    e.ParamsResolved: st.builds(e.ParamsResolved, times, texts, counts, objects, rounds),
+    e.Reserved: st.builds(e.Reserved, times, texts, counts, times, rounds),
+    e.RoundsFinished: st.builds(
+        e.RoundsFinished,
+        times,
+        texts,
+        texts,
+        counts,
+        ordinals,
+        item_lists(),
+        st.dictionaries(counts, failures, max_size=2),
+        rounds,
+    ),
+    e.WaitStarted: st.builds(
+        e.WaitStarted,
+        times,
+        texts,
+        counts,
+        st.sampled_from(get_args(WaitReason)),
+        st.none() | times,
+        objects,
+        rounds,
+    ),
+    e.WaitEnded: st.builds(
+        e.WaitEnded, times, texts, counts, st.sampled_from(["elapsed", "answered"]), st.none() | texts, plain, rounds
+    ),
+    e.TimeIsUp: st.builds(e.TimeIsUp, times, texts, failures, st.booleans(), rounds),
+    e.Paused: st.builds(e.Paused, times, texts),
+    e.Continued: st.builds(e.Continued, times, texts),
     e.Responded: st.builds(e.Responded, times, texts, counts, st.dictionaries(texts, texts, max_size=3), plain),
     e.CancelRequested: st.builds(e.CancelRequested, times, texts, st.none() | failures),
     e.Finished: st.builds(e.Finished, times, statuses, st.none() | failures),
@@ -125,7 +177,7 @@ def test_columns_stand_beside_the_items_they_belong_to() -> None:
     assert stored == {
         "json": [{"n": 0}, {"n": 1}, {"n": 2}],
         "binary": {"1": {"f": ["ab" * 32, 3, "text/plain", "a.txt"]}},
-        "errors": {"2": ["x.y", "no", ""]},
+        "errors": {"2": ["x.y", "no", "", ""]},
         "from": [2, 0, 1],
     }
     assert decode_items(stored) == given

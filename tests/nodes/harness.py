@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,28 +10,16 @@ from typing import Any
 from budflow.errors import BudflowError
 from budflow.expressions.evaluate import Scope
 from budflow.graph.params import compile_params
+from budflow.model.control import CallWorkflow, Respond
 from budflow.model.failure import Failure
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item, Json
-from budflow.model.node import (
-    ERROR_PORT,
-    Batch,
-    Begin,
-    Call,
-    CallEnded,
-    CallWorkflow,
-    ControlEvent,
-    ControlState,
-    Fail,
-    FromCall,
-    FromInputs,
-    NodeSpec,
-    Outputs,
-    Params,
-    Respond,
-    Settle,
-)
+from budflow.model.node import ERROR_PORT, Batch, Call, NodeSpec, Outputs, Params
+from budflow.model.static_data import StaticData
 from budflow.nodes.registry import build
+from tests.nodes.control_play import Body, Callee, ControlPlay, World
+from tests.nodes.fake_files import FakeFiles
+from tests.nodes.inner_graph import inner_graph
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 LIBRARY = build()
@@ -63,9 +51,17 @@ class Ran:
     items: dict[str, list[Item]] = field(default_factory=dict)
     lineage: dict[str, list[int]] = field(default_factory=dict)
     failed: dict[int, BudflowError | Failure] = field(default_factory=dict)
+    rejected: list[tuple[Item, BudflowError]] = field(default_factory=list)
     requests: list[HttpRequest] = field(default_factory=list)
     calls: list[CallWorkflow] = field(default_factory=list)
     responds: Respond | None = None
+    play: ControlPlay | None = None
+
+    @property
+    def played(self) -> ControlPlay:
+        """What a control node asked for on the way."""
+        assert self.play is not None
+        return self.play
 
     @property
     def ports(self) -> dict[str, list[Json]]:
@@ -89,14 +85,20 @@ def run(
     params: RawParams,
     given: Given,
     *,
-    answers: Sequence[HttpResponse | BudflowError] = (),
-    callee: Sequence[Json] | Failure = (),
+    answers: Sequence[HttpResponse | BudflowError] | FakeHttp = (),
+    callee: Callee = (),
+    bodies: Mapping[str, Body | Mapping[str, Any]] | None = None,
+    world: World | None = None,
     slice_items: int | None = None,
+    files: FakeFiles | None = None,
+    static: StaticData | None = None,
 ) -> Ran:
     """Run a type over `given`; `slice_items` hands a batch node so many items at a time.
 
-    Raises what a list node raises as a whole. Asserts that the given items were left as they were.
+    `bodies` are functions over a round's items, or inner graphs as in a document. Raises what a list node raises as a
+    whole. Asserts that the given items were left as they were.
     """
+    http = answers if isinstance(answers, FakeHttp) else FakeHttp(answers)
     spec = spec_of(name)
     raw = params(_first_json(given)) if callable(params) else params
     names = spec.input_ports(raw)
@@ -110,17 +112,21 @@ def run(
     if spec.trigger:
         items = [_as_item(value) for value in by_port["main"]]
     before = copy.deepcopy([item.json for item in items])
-    ran = Ran()
+    ran = Ran(requests=http.requests)
     match spec.kind:
         case "item":
-            asyncio.run(_run_items(spec, params, items, FakeHttp(answers, ran.requests), ran))
+            asyncio.run(_run_items(spec, params, items, http, ran))
         case "control":
-            _run_control(spec, params, items, callee, ran)
+            played = {name: _body(body, http, callee) for name, body in (bodies or {}).items()}
+            _play_control(spec, params, items, played, callee, world or World(), ran)
         case _:
             size = slice_items or max(len(items), 1)
             for start in range(0, max(len(items), 1), size):
                 whole = size >= len(items)
-                _run_batch(spec, params, items[start : start + size], ports if whole else {}, start, ran)
+                part = items[start : start + size]
+                _run_batch(
+                    spec, params, part, ports if whole else {}, start, ran, files or FakeFiles(), static or StaticData()
+                )
     for index in sorted(ran.failed):
         ran.put(ERROR_PORT, items[index], index)
     assert set(ran.items) <= {*spec.output_ports(raw), ERROR_PORT}, "items left by a port that is not declared"
@@ -145,19 +151,39 @@ def _resolve(spec: NodeSpec, params: RawParams, items: Sequence[Item], index: in
 
 
 def _run_batch(
-    spec: NodeSpec, params: RawParams, items: Sequence[Item], ports: Mapping[str, range], start: int, ran: Ran
+    spec: NodeSpec,
+    params: RawParams,
+    items: Sequence[Item],
+    ports: Mapping[str, range],
+    start: int,
+    ran: Ran,
+    files: FakeFiles,
+    static: StaticData,
 ) -> None:
     batch: Batch[Any] = Batch(
         items=items,
         ports=ports,
         resolve=lambda index: _resolve(spec, params, items, index),
         now=NOW,
+        files=files,
+        static=static,
     )
-    outputs: Outputs = spec.call(batch)
-    for port, (made, sources) in outputs.ports.items():
-        for item, source in zip(made, sources, strict=True):
-            ran.put(port, items[source] if item is None else item, source if source < 0 else source + start)
-    ran.failed |= {index + start: error for index, error in {**batch.failed, **outputs.failed}.items()}
+    for outputs in asyncio.run(_parts(spec.call(batch))):
+        faults = {(port, place): error for port, place, error in outputs.rejected}
+        for port, (made, sources) in outputs.ports.items():
+            for place, (item, source) in enumerate(zip(made, sources, strict=True)):
+                item = items[source] if item is None else item
+                if (port, place) in faults:
+                    ran.rejected.append((item, faults[port, place]))
+                else:
+                    ran.put(port, item, source if source < 0 else source + start)
+        ran.failed |= {index + start: error for index, error in {**batch.failed, **outputs.failed}.items()}
+
+
+async def _parts(given: Outputs | Iterable[Outputs] | AsyncIterable[Outputs]) -> list[Outputs]:
+    if isinstance(given, Outputs):
+        return [given]
+    return [part async for part in given] if isinstance(given, AsyncIterable) else list(given)
 
 
 async def _run_items(spec: NodeSpec, params: RawParams, items: Sequence[Item], http: FakeHttp, ran: Ran) -> None:
@@ -170,34 +196,45 @@ async def _run_items(spec: NodeSpec, params: RawParams, items: Sequence[Item], h
         ran.put("main", made, index)
 
 
-def _run_control(
-    spec: NodeSpec, params: RawParams, items: Sequence[Item], callee: Sequence[Json] | Failure, ran: Ran
-) -> None:
-    resolved = _resolve(spec, params, items, 0 if items else None)
-    state: ControlState = None
-    events: list[ControlEvent] = [Begin(resolved, len(items))]
-    while events:
-        state, commands = spec.call(state, events.pop(0))
-        for command in commands:
-            match command:
-                case CallWorkflow():
-                    ran.calls.append(command)
-                    events.append(CallEnded(command.call, callee if isinstance(callee, Failure) else None))
-                case Respond():
-                    ran.responds = ran.responds or command
-                case Fail(failure):
-                    ran.failed |= dict.fromkeys(range(len(items)), failure)
-                case Settle(outputs):
-                    for port, source in outputs.items():
-                        _settle(ran, port, source, items, callee)
+def _body(body: Body | Mapping[str, Any], http: FakeHttp, callee: Callee) -> Body:
+    if not isinstance(body, Mapping):
+        return body
+    return inner_graph(body, lambda name, params, given: run(name, params, given, answers=http, callee=callee))
 
 
-def _settle(
-    ran: Ran, port: str, source: FromInputs | FromCall, items: Sequence[Item], callee: Sequence[Json] | Failure
+def _play_control(
+    spec: NodeSpec,
+    params: RawParams,
+    items: Sequence[Item],
+    bodies: Mapping[str, Body],
+    callee: Callee,
+    world: World,
+    ran: Ran,
 ) -> None:
-    if isinstance(source, FromInputs):
-        for index, item in enumerate(items):
-            ran.put(port, item, index)
-    elif not isinstance(callee, Failure):
-        for json in callee:
-            ran.put(port, Item(json), -1)
+    fed = list(_fed(spec, params, items))
+    ran.play = play = ControlPlay(
+        spec,
+        resolve=lambda current: _resolve(spec, params, current, 0 if current else None),
+        first=items[:1],
+        items=[item for item, _ in fed],
+        bodies=bodies,
+        callee=callee,
+        world=world,
+    )
+    play.run()
+    ran.calls, ran.responds = play.calls, play.responds
+    for port, made in play.outputs.items():
+        for item, source in made:
+            ran.put(port, item, fed[source][1] if source >= 0 else -1)
+    if play.failure is not None:
+        ran.failed |= dict.fromkeys(range(len(items)), play.failure)
+
+
+def _fed(spec: NodeSpec, params: RawParams, items: Sequence[Item]) -> Iterator[tuple[Item, int]]:
+    """The items of a control node, each with the index of the input item that it is of."""
+    for index, item in enumerate(items):
+        listed = getattr(_resolve(spec, params, items, index), spec.feed) if spec.feed is not None else None
+        if listed is None:
+            yield item, index
+        for element in listed or ():
+            yield Item(element if isinstance(element, dict) else {"value": element}), index

@@ -1,12 +1,14 @@
 """House rules that hold for every node type, so that people and agents can rely on its declaration."""
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from budflow.model.control import NO_BODIES
 from budflow.model.node import ERROR_PORT, NodeSpec
 from tests.nodes.harness import LIBRARY
 
@@ -75,6 +77,27 @@ def test_there_are_examples_and_they_name_declared_ports(spec: NodeSpec) -> None
 
 
 @every_type
+def test_what_has_bodies_is_a_control_node_that_names_them_as_keys(spec: NodeSpec) -> None:
+    names = (*spec.bodies.required, *spec.bodies.optional)
+
+    assert spec.kind == "control" or (spec.bodies == NO_BODIES and spec.feed is None)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) for name in names)
+    assert not (names and spec.bodies.named_by_author)
+
+
+@every_type
+def test_the_feed_is_a_parameter_that_may_be_left_out(spec: NodeSpec) -> None:
+    assert spec.feed is None or not spec.params.model_fields[spec.feed].is_required()
+
+
+@every_type
 def test_ports_are_told_from_faulty_parameters_without_an_error(spec: NodeSpec) -> None:
-    for faulty in ({}, {"cases": None}, {"cases": [None, 3, {"port": 5}]}, {"mode": ["x"]}):
+    for faulty in (
+        {},
+        {"cases": None},
+        {"cases": [None, 3, {"port": 5}]},
+        {"mode": ["x"]},
+        {"ports": 3},
+        {"ports": [None]},
+    ):
         assert all(isinstance(port, str) for port in (*spec.input_ports(faulty), *spec.output_ports(faulty)))

@@ -1,10 +1,13 @@
 """Every example of the whole library, replayed through the real expression engine."""
 
+from typing import Any
+
 import pytest
 
-from budflow.graph.validate_params import params_problems
+from budflow.graph.validate import check
 from budflow.model.node import Example, NodeSpec
-from budflow.model.workflow import Graph, Node, Workflow
+from tests.nodes.control_play import World
+from tests.nodes.fake_files import FakeFiles
 from tests.nodes.harness import LIBRARY, run
 
 EXAMPLES = [
@@ -16,18 +19,35 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("spec", "example"), EXAMPLES)
 def test_an_example_gives_what_it_says(spec: NodeSpec, example: Example) -> None:
-    ran = run(spec.name, example.params, example.given, answers=example.answers, callee=example.callee)
+    files = FakeFiles({path: content.encode() for path, content in example.files.items()})
+    ran = run(
+        spec.name,
+        example.params,
+        example.given,
+        answers=example.answers,
+        callee=example.callee,
+        bodies=example.bodies,
+        world=World(answered=example.answered),
+        files=files,
+    )
 
     assert ran.ports == {port: list(items) for port, items in example.expect.items()}
     assert ran.responds == example.responds
     assert len(ran.requests) == len(example.answers)
+    assert {path: files.contents[path].decode() for path in example.writes} == dict(example.writes)
 
 
 @pytest.mark.parametrize(("spec", "example"), EXAMPLES)
-def test_the_validator_accepts_an_example_with_its_expressions(spec: NodeSpec, example: Example) -> None:
-    node = Node("subject", spec.name, params=example.params)
+def test_the_validator_accepts_an_example_in_a_workflow(spec: NodeSpec, example: Example) -> None:
+    nodes: dict[str, Any] = {"subject": {"type": spec.name, "params": example.params, "bodies": example.bodies}}
+    ports = spec.input_ports(example.params)
+    if not spec.trigger:
+        nodes["start"] = {"type": "trigger.manual"}
+    edges = [{"from": "start", "to": f"subject.{port}"} for port in ports]
 
-    assert list(params_problems(Workflow("example", Graph({"subject": node})), node, spec, frozenset())) == []
+    found = check({"format": 1, "name": "example", "nodes": nodes, "edges": edges}, LIBRARY)
+
+    assert found.problems == ()
 
 
 @pytest.mark.parametrize(("spec", "example"), [case for case in EXAMPLES if case.values[0].kind == "batch"])

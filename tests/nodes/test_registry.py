@@ -69,6 +69,16 @@ def test_two_types_of_one_name_and_version_are_refused() -> None:
         ("condition branch", "flow.if"),
         ("route", "flow.switch"),
         ("fields", "data.set"),
+        ("loop over items", "flow.for_each"),
+        ("for each", "flow.for_each"),
+        ("iterate", "flow.for_each"),
+        ("repeat until done", "flow.while"),
+        ("delay", "flow.wait"),
+        ("human approval", "flow.wait"),
+        ("catch an exception", "flow.try_catch"),
+        ("throttle", "flow.rate_limit"),
+        ("run in parallel", "flow.parallel"),
+        ("error workflow", "trigger.error"),
     ],
 )
 def test_search_finds_what_is_meant(query: str, first: str) -> None:

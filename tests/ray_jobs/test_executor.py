@@ -29,7 +29,7 @@ CALLING = Flow(
 async def office(ray_executor: RayExecutor) -> AsyncIterator[Office]:
     office = Office(ray_executor)
     await office.supervisor.start()
-    await until(lambda: not office.supervisor._queued)
+    await until(lambda: not office.supervisor.intake.queued)
     async with asyncio.timeout(60):
         yield office
     await office.supervisor.stop(0.1)

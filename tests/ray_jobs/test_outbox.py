@@ -99,7 +99,7 @@ async def test_calls_and_flushes_are_reported_at_once() -> None:
     await outbox.wait(0)
 
     report = take(outbox)
-    assert (len(report.calls), report.cancelled_calls, report.flush) == (1, [("node", 0)], True)
+    assert (len(report.calls), report.cancelled_calls, report.flush) == (1, [("node", 0, ())], True)
     assert take(outbox).calls == []
 
 

@@ -1,15 +1,18 @@
 """What passes between owner and actor comes back as it was."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from budflow.execution.ports import ChildCall
+from budflow.execution.ports import ChildCall, Work
+from budflow.execution.records import RateAsk, Rest
 from budflow.model import event as e
-from budflow.model.execution import Execution, Parent, Place
+from budflow.model.execution import Execution, Limit, Origin, Parent, Place
 from budflow.model.item import ItemList
 from budflow.model.journal import encode
 from ray_jobs.wire import Report, pack_events, pack_report, pack_work, unpack_events, unpack_report, unpack_work
+from tests.execution.fakes import plan_of
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -31,13 +34,19 @@ def test_no_events_are_a_batch_too() -> None:
 def test_a_report_comes_back_whole() -> None:
     calls = [
         ChildCall("node", 0, "wf_1", None, ItemList.of([{"a": 1}])),
-        ChildCall("node", 1, "wf_1", 2, ItemList([], [])),
+        ChildCall("node", 1, "wf_1", 2, ItemList([], []), (3, 0), awaited=False),
     ]
     event = e.NodeStarted(AT, "node", 1)
 
-    packed = pack_report([encode(0, event)], calls, [("node", 0)], commit=True, flush=False, done=False, broken=None)
+    asks = [RateAsk("node", 0, "api", 3, 10, 1.5, (2,))]
+    rest = Rest("timer", AT)
+    cancelled = [("node", 0, (1, 2))]
 
-    assert unpack_report(packed) == Report([event], calls, [("node", 0)], commit=True)
+    packed = pack_report(
+        [encode(0, event)], calls, cancelled, asks, rest, commit=True, flush=False, done=False, broken=None
+    )
+
+    assert unpack_report(packed) == Report([event], calls, cancelled, asks, rest, commit=True)
 
 
 @pytest.mark.parametrize("parent", [None, Parent("exe_0", "call", 0, 1)])
@@ -45,6 +54,10 @@ def test_an_execution_comes_back_with_its_events(parent: Parent | None) -> None:
     execution = Execution(
         "exe_1", "default", "wf_1", 3, "child", "running", AT, started_at=AT, parent=parent, runner="run_1", token=2
     )
+    execution = replace(execution, wake_at=AT, origin=Origin("exe_0", "fork", "a"), limit=Limit("key", 3), scope="s")
     events = (e.Admitted(AT, "start", "child", "test", ItemList.of([{"a": 1}]), parent),)
 
-    assert unpack_work(pack_work(execution, events)) == (execution, events)
+    _, plan = plan_of({"start": {"type": "trigger.manual"}}, [])
+    work = Work(execution, {}, plan, events, "http://here/", {"": {"cursor": 3}})
+
+    assert unpack_work(pack_work(work), lambda _: plan) == work

@@ -1,10 +1,10 @@
 """Executions, events and writes to store, with only what a test says different from the ordinary."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite, OpenWait, Rest, Signal
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution
 from budflow.model.identity import new_id, utc_now
@@ -45,6 +45,28 @@ async def running(store: Store, runner: str = "r1", **different: Any) -> Claim:
 
 def end(claim: Claim, seq: int = 1, status: Any = "succeeded") -> JournalWrite:
     return JournalWrite(claim, (event(seq, "execution.finished"),), status=status)
+
+
+def wait(claim: Claim, key: str = "wait:ask:0", **different: Any) -> OpenWait:
+    ordinary = OpenWait(claim.execution_id, "default", key, "ask", "approval", utc_now(), None, {"text": "May I?"})
+    return replace(ordinary, **different)
+
+
+def signal(execution_id: str, key: str = "wait:ask:0", payload: bytes = b'{"answer":1}') -> Signal:
+    return Signal(execution_id, key, event(0, "wait.ended", payload))
+
+
+async def waiting(store: Store, wake_at: datetime | None = None, seq: int = 1, **different: Any) -> Claim:
+    """An execution that was given back; the claim is the one that it was given back with."""
+    claim = await running(store, **different)
+    await store.append(JournalWrite(claim, (event(seq),), rest=Rest("approval", wake_at)))
+    return claim
+
+
+async def row_of(store: Store, execution_id: str) -> Execution:
+    row = await store.get_execution("default", execution_id)
+    assert row is not None
+    return row
 
 
 def workflow(**different: Any) -> WorkflowRecord:

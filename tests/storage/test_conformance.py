@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, ClaimLost, Parent
 from budflow.model.failure import Failure
@@ -253,6 +253,18 @@ async def test_a_queued_execution_is_cancelled_at_once(store: Store) -> None:
     assert await store.get_execution("default", new.id) == row
     assert await store.claim("r1", limit=1) == []
     assert (await store.read_events("default", new.id))[-1] == replace(ended, seq=1)
+
+
+async def test_what_somebody_waits_for_or_what_began_is_flagged_in_the_queue(store: Store) -> None:
+    child = await queued(store, mode="child", parent=Parent("exe_parent", "sub", 0, 1))
+    claim = await running(store)
+    await store.append(JournalWrite(claim, (event(1, "execution.started"),)))
+    await store.release_dead("r2")
+
+    for execution_id in (child.id, claim.execution_id):
+        row = await store.request_cancel("default", execution_id, event())
+        assert row is not None
+        assert (row.status, row.cancelling) == ("queued", True)
 
 
 async def test_a_running_execution_is_flagged_until_its_end(store: Store) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.model.execution import ClaimLost
 from budflow.storage.errors import WriteConflict
 from tests.storage.conftest import OpenStore
@@ -20,7 +20,7 @@ _APPENDER = """
 import asyncio, sys
 from dataclasses import replace
 from pathlib import Path
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.storage.open import open_store
 from tests.storage.journals import event, queued
 

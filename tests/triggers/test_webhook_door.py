@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.held import Held
+from budflow.execution.records import JournalWrite
 from budflow.execution.supervisor import Supervisor
 from budflow.model.execution import ClaimLost, QueueFull
+from budflow.model.failure import Failure
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.memory.store import MemoryStore
 from budflow.triggers import webhook_door
@@ -486,3 +488,93 @@ async def test_an_execution_that_breaks_the_runner_is_told_by_an_id_that_the_log
     assert (answer.status_code, answer.json()["code"]) == (500, "server.internal_error")
     assert "secret" not in answer.text
     assert answer.json()["details"]["error_id"].startswith("err_")
+
+
+def approved_hook() -> dict[str, Any]:
+    return workflow(
+        {
+            "hook": ("trigger.webhook", {"path": "ask", "respond": "last_node"}),
+            "ask": ("flow.wait", {"mode": "approval", "text": "Go on?"}),
+            "end": ("data.set", {"values": {"done": True}, "keep": False}),
+        },
+        ("hook", "ask"),
+        ("ask.approved", "end"),
+    )
+
+
+async def resting(server: HttpServer) -> Held:
+    """The one execution that this server holds, once it only waits."""
+    held = server.runtime.services.supervisor.holding.held
+
+    await until(lambda: any(one.rest is not None for one in held.values()))
+    [one] = held.values()
+    return one
+
+
+async def one_waits(server: HttpServer) -> bool:
+    return len(await server.runtime.services.store.list_waits("default")) == 1
+
+
+async def approve(server: HttpServer, execution_id: str) -> None:
+    answer = {"answer": {"approved": True}}
+    answered = await server.client.post(f"/api/v1/executions/{execution_id}/waits/ask/answer", json=answer)
+    assert answered.status_code == 200, answered.text
+
+
+async def test_an_execution_that_a_request_waits_for_is_not_given_back(server: HttpServer) -> None:
+    await server.publish(approved_hook())
+    request = asyncio.create_task(server.stranger.post("/webhook/ask"))
+    held = await resting(server)
+
+    server.runtime.services.supervisor.holding._consider_rest(held)
+    await until(partial(one_waits, server))
+    await approve(server, held.execution.id)
+
+    assert (await request).json() == {"done": True}
+    stored = await server.runtime.services.store.get_execution("default", held.execution.id)
+    assert stored is not None
+    assert stored.token == 1, "nobody else ever held it"
+
+
+async def test_one_that_is_given_back_all_the_same_is_followed(server: HttpServer) -> None:
+    await server.publish(approved_hook())
+    request = asyncio.create_task(server.stranger.post("/webhook/ask"))
+    held = await resting(server)
+    assert held.running is not None
+
+    held.running.let_go()
+    await until(held.ended.done)
+    await approve(server, held.execution.id)
+
+    assert (await request).json() == {"done": True}
+
+
+async def test_one_that_waits_for_longer_than_a_request_does_is_named_in_the_answer(impatient: HttpServer) -> None:
+    await impatient.publish(approved_hook())
+
+    answer = await impatient.stranger.post("/webhook/ask")
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "webhook.answer_timed_out")
+    await approve(impatient, answer.json()["details"]["execution_id"])
+    assert (await impatient.ended(answer.headers[EXECUTION]))["execution"]["status"] == "succeeded"
+
+
+async def test_an_authors_words_from_inside_a_loop_are_told(server: HttpServer) -> None:
+    document = workflow(
+        {
+            "hook": ("trigger.webhook", {"path": "each", "respond": "last_node"}),
+            "each": ("flow.for_each", {}),
+        },
+        ("hook", "each"),
+    )
+    stop = {"type": "flow.stop_and_error", "params": {"message": "Sold out."}}
+    edges = [{"from": "$in", "to": "stop"}, {"from": "stop", "to": "$out"}]
+    document["nodes"]["each"]["bodies"] = {"body": {"nodes": {"stop": stop}, "edges": edges}}
+    workflow_id = await server.publish(document)
+
+    assert (await server.stranger.post("/webhook/each")).json()["detail"] == "Sold out."
+
+    _, plan = await server.runtime.services.plans.get("default", workflow_id, 1)
+    nodes = {"stop": True, "stop[3]": True, "stop[3][0]": True, "each": False, "gone[1]": False, "no path": False}
+    told = {node: webhook_door._is_authored(plan, Failure("a.b", "Sold out.", node=node)) for node in nodes}
+    assert told == nodes

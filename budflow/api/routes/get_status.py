@@ -11,7 +11,7 @@ ROUTE = Route(
     StatusView,
     Example(
         answer={
-            "version": "0.1.0",
+            "version": "0.2.0",
             "python": "3.11.2",
             "pid": 4711,
             "database": "sqlite",
@@ -20,6 +20,18 @@ ROUTE = Route(
             "running": 3,
             "running_max": 1000,
             "queued": 0,
+            "executions": {"queued": 0, "running": 3, "waiting": 12},
+            "runners": [
+                {
+                    "id": "run_0192f0c1a2b37c3d8e4f5a6b7c8d9e0f",
+                    "host": "laptop",
+                    "pid": 4711,
+                    "started_at": "2026-01-05T09:00:00Z",
+                    "lease_until": None,
+                    "running": 3,
+                    "taken_over": 0,
+                }
+            ],
             "node_types": 16,
         }
     ),

@@ -1,7 +1,7 @@
 """POST /executions: run a workflow now, named in the body; for clients that send one model whole."""
 
 from budflow.api.examples import EXECUTION_DETAIL, WORKFLOW_ID
-from budflow.api.route import Example, Route
+from budflow.api.route import STARTING, Example, Route
 from budflow.services.get_execution import ExecutionDetailView
 from budflow.services.start_execution import StartExecution, start_execution
 
@@ -21,4 +21,5 @@ ROUTE = Route(
         },
     ),
     status=202,
+    headers=STARTING,
 )

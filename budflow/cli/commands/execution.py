@@ -1,4 +1,4 @@
-"""budflow execution: list, show, start, cancel and watch the executions of a server."""
+"""budflow execution: list, show, start, cancel, prune and watch the executions of a server."""
 
 import sys
 from typing import Annotated, Any, Literal
@@ -7,7 +7,7 @@ import orjson
 import typer
 
 from budflow.cli.client import TERMINAL, Client, connect
-from budflow.cli.draw import event_line, execution_page, execution_tree, executions_table
+from budflow.cli.draw import event_line, execution_page, execution_tree, executions_table, waits_table
 from budflow.cli.exit_codes import FAILED
 from budflow.cli.input import read_items
 from budflow.cli.options import AsJson, note_json, one_id
@@ -17,6 +17,10 @@ app = typer.Typer(no_args_is_help=True, help="List, show, start, cancel and watc
 
 ExecutionId = Annotated[
     str, typer.Argument(callback=one_id, help="The execution's id, as `budflow execution list` shows it.")
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait until it has ended, or waits for somebody; exits with 1 unless it succeeded."),
 ]
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 
@@ -49,7 +53,9 @@ def show(
     ctx: typer.Context,
     execution_id: ExecutionId,
     items: Annotated[bool, typer.Option("--items", help="With the items that each node put out.")] = False,
-    node: Annotated[str | None, typer.Option(metavar="KEY", help="With --items: only those of this node.")] = None,
+    node: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Only this node, or one round of it, such as `price[3]`.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="With --items: how many a port.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +86,17 @@ def start(
     ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="The published one, else the latest.")] = None,
     trigger: Annotated[str | None, typer.Option(metavar="KEY", help="The trigger to enter by.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exits with 1 when it failed.")] = False,
+    until: Annotated[str | None, typer.Option(metavar="KEY", help="Run only this node and what leads to it.")] = None,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="Test run: nodes give their pinned data instead of running.")
+    ] = False,
+    priority: Annotated[
+        int | None, typer.Option(min=-100, max=100, help="Added to the workflow's own; higher leaves a queue first.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Idempotency key: an equal start with it is made only once.")
+    ] = None,
+    wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Start an execution of a workflow.
@@ -89,18 +105,52 @@ def start(
     """
     items = read_items(given)
     with connect(ctx.obj) as client:
-        detail = client.start(workflow_id, items=items, version=version, trigger=trigger)
-        if wait:
-            with progress(f"Running {detail['execution']['id']} …"):
-                detail = client.wait(detail["execution"]["id"])
-    if as_json:
-        write_json(detail)
-    elif wait:
-        out().print(execution_tree(detail))
-    else:
-        out().print(f"{detail['execution']['id']} {detail['execution']['status']}", markup=False)
-    if wait and detail["execution"]["status"] != "succeeded":
-        raise typer.Exit(FAILED)
+        detail = client.start(
+            workflow_id,
+            items=items,
+            version=version,
+            trigger=trigger,
+            until_node=until,
+            use_pinned=pinned or None,
+            priority=priority,
+            idempotency_key=key,
+        )
+        _tell_started(client, detail, wait, as_json)
+
+
+@app.command()
+def retry(ctx: typer.Context, execution_id: ExecutionId, wait: Wait = False, as_json: AsJson = False) -> None:
+    """Let a failed or cancelled execution go on from its last good nodes, as a new one.
+
+    Example: budflow execution retry EXECUTION_ID --wait
+    """
+    with connect(ctx.obj) as client:
+        _tell_started(client, client.post(f"/executions/{execution_id}/retry", {}), wait, as_json)
+
+
+@app.command()
+def fork(
+    ctx: typer.Context,
+    execution_id: ExecutionId,
+    node: Annotated[
+        str | None, typer.Option("--from", metavar="PATH", help="The node to run again; left out, the trigger.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Go on by another version of the workflow.")] = None,
+    given: Annotated[
+        str | None,
+        typer.Option("--input", "-i", metavar="JSON", help="What the trigger brings in instead, without --from."),
+    ] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run an execution again from a node on, as a new one that keeps what other nodes gave.
+
+    Example: budflow execution fork EXECUTION_ID --from enrich --version 4 --wait
+    """
+    items = None if given is None else read_items(given)
+    with connect(ctx.obj) as client:
+        body = {"node": node, "version": version, "items": items}
+        _tell_started(client, client.post(f"/executions/{execution_id}/fork", body), wait, as_json)
 
 
 @app.command()
@@ -119,6 +169,57 @@ def cancel(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = Fals
 
 
 @app.command()
+def pause(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+    """Start no more nodes of an execution until it is continued; those that run go on to their end.
+
+    Example: budflow execution pause EXECUTION_ID
+    """
+    with connect(ctx.obj) as client:
+        view = client.post(f"/executions/{execution_id}/pause")
+    if as_json:
+        write_json(view)
+    else:
+        out().print(f"{execution_id} is being paused", markup=False)
+
+
+@app.command("continue")
+def continue_(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
+    """Let a paused execution go on.
+
+    Example: budflow execution continue EXECUTION_ID
+    """
+    with connect(ctx.obj) as client:
+        view = client.post(f"/executions/{execution_id}/continue")
+    if as_json:
+        write_json(view)
+    else:
+        out().print(f"{execution_id} goes on", markup=False)
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    workflow: Annotated[str | None, typer.Option(metavar="ID", help="Only executions of this workflow.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove ended executions that retention no longer keeps, which the server also does every minute.
+
+    Example: budflow execution prune
+    """
+    removed = {"executions": 0, "blobs": 0}
+    with connect(ctx.obj) as client, progress("Removing …"):
+        more = True
+        while more:  # The server takes some seconds for each part.
+            view = client.post("/executions/prune", {"workflow_id": workflow})
+            removed = {what: count + view[what] for what, count in removed.items()}
+            more = view["more"]
+    if as_json:
+        write_json(removed)
+    else:
+        out().print(f"Removed: executions {removed['executions']}, blobs {removed['blobs']}", markup=False)
+
+
+@app.command()
 def watch(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False) -> None:
     """Follow an execution to its end, then show it. Exits with 1 when it did not succeed.
 
@@ -127,7 +228,7 @@ def watch(ctx: typer.Context, execution_id: ExecutionId, as_json: AsJson = False
     with connect(ctx.obj) as client:
         if not as_json:
             _print_events(client, execution_id)
-        detail: dict[str, Any] = client.wait(execution_id)
+        detail: dict[str, Any] = client.wait(execution_id, to_the_end=True)
     if as_json:
         write_json(detail)
     else:
@@ -155,6 +256,23 @@ def events(
                 sys.stdout.flush()
         else:
             _print_events(client, execution_id)
+
+
+def _tell_started(client: Client, detail: dict[str, Any], wait: bool, as_json: bool) -> None:
+    """What was started: its id, or with `wait` what came of it."""
+    if wait:
+        with progress(f"Running {detail['execution']['id']} …"):
+            detail = client.wait(detail["execution"]["id"])
+    if as_json:
+        write_json(detail)
+    elif wait:
+        out().print(execution_tree(detail))
+        if detail["waits"]:
+            out().print(waits_table(detail["waits"]))
+    else:
+        out().print(f"{detail['execution']['id']} {detail['execution']['status']}", markup=False)
+    if wait and detail["execution"]["status"] != "succeeded":
+        raise typer.Exit(FAILED)
 
 
 def _print_events(client: Client, execution_id: str) -> None:

@@ -17,10 +17,12 @@ from budflow.cli.options import AsJson, Options, read_file
 from budflow.cli.report import block, err, progress, write_json
 from budflow.errors import BudflowError
 from budflow.graph.parse import read_json
+from budflow.model.execution import TERMINAL
 from budflow.model.principal import OWNER
 from budflow.services.create_workflow import CreateWorkflow, create_workflow
 from budflow.services.get_execution import GetExecution, get_execution
 from budflow.services.start_execution import StartExecution, start_execution
+from budflow.services.wait_execution import wait_for_end
 from budflow.services.watch_execution import WatchExecution, watch_execution
 
 CALLER = replace(OWNER, door="cli")
@@ -97,7 +99,10 @@ def _leave(execution: Mapping[str, Any], *, quiet: bool) -> None:
         return
     failure = execution["failure"]
     if not quiet:
-        if failure is None:
+        if execution["status"] == "waiting":
+            hint = "Only a server keeps it until it is answered: run it with --record, then see `budflow wait list`."
+            block(f"The execution waits: {execution['waiting']}.", "execution.waits", hint)
+        elif failure is None:
             block(f"The execution was {execution['status']}.", "execution.cancelled", "Run it again.")
         else:
             where = f"Node `{failure['node']}`: " if failure.get("node") else ""
@@ -106,10 +111,18 @@ def _leave(execution: Mapping[str, Any], *, quiet: bool) -> None:
 
 
 def _refuse_sub_workflows(document: object) -> None:
-    nodes = document.get("nodes") if isinstance(document, Mapping) else None
-    for node in nodes.values() if isinstance(nodes, Mapping) else ():
-        if isinstance(node, Mapping) and node.get("type") == "flow.sub_workflow":
-            raise SubWorkflowNeedsServer
+    """Look through the document and all bodies inside it, which nobody has checked yet."""
+    graphs = [document]
+    while graphs:
+        graph = graphs.pop()
+        nodes = graph.get("nodes") if isinstance(graph, Mapping) else None
+        for node in nodes.values() if isinstance(nodes, Mapping) else ():
+            if not isinstance(node, Mapping):
+                continue
+            if node.get("type") == "flow.sub_workflow":
+                raise SubWorkflowNeedsServer
+            bodies = node.get("bodies")
+            graphs.extend(bodies.values() if isinstance(bodies, Mapping) else ())
 
 
 async def _run_here(
@@ -126,18 +139,21 @@ async def _run_here(
 
 
 async def _follow(runtime: Runtime, execution_id: str, verbose: bool) -> None:
-    """Wait for the end; with `verbose` tell each event on stderr as it comes."""
-    if verbose:
-        events = await watch_execution(runtime.services, CALLER, WatchExecution(execution_id=execution_id))
-        async for event in events:
-            err().print(event_line(event.type, event.at, event.data))
-        return
-    active = runtime.services.supervisor.active(execution_id)
-    if active is not None:
-        await asyncio.wait([active.ended])
-        return
-    async for _ in await watch_execution(runtime.services, CALLER, WatchExecution(execution_id=execution_id)):
-        pass
+    """Wait for the end, or until it waits for somebody; with `verbose` tell each event on stderr as it comes."""
+    telling = asyncio.create_task(_tell(runtime, execution_id)) if verbose else None
+    execution = await runtime.services.store.get_execution(CALLER.project_id, execution_id)
+    if execution is not None:  # Else it broke before it was ever stored; reading it says so.
+        await wait_for_end(runtime.services, execution, None)
+    if telling is not None:
+        row = await runtime.services.store.get_execution(CALLER.project_id, execution_id)
+        if row is not None and row.status not in TERMINAL:
+            telling.cancel()  # It has told all there is.
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _tell(runtime: Runtime, execution_id: str) -> None:
+    async for event in await watch_execution(runtime.services, CALLER, WatchExecution(execution_id=execution_id)):
+        err().print(event_line(event.type, event.at, event.data))
 
 
 async def _read_here(runtime: Runtime, execution_id: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """budflow status: what the server is made of and how it is doing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -47,13 +47,35 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
                 "webhooks": serves,
                 "database": figures["database"],
                 "running": f"{figures['running']} of at most {figures['running_max']}",
-                "queued": figures["queued"],
+                "executions": ", ".join(f"{count} {status}" for status, count in figures["executions"].items()),
                 "node types": figures["node_types"],
                 "runner": figures["runner"],
             }
         )
     )
+    _print_runners(figures["runners"])
     _print_executor(figures["executor"])
+
+
+def _print_runners(runners: Sequence[Mapping[str, Any]]) -> None:
+    console = out()
+    console.print("\nRunners", style="bold")
+    console.print(
+        table(
+            *("id", "where", "since", "lease", "running", "taken over"),
+            rows=[
+                (
+                    one["id"],
+                    f"{one['host']} pid {one['pid']}",
+                    moment(one["started_at"]),
+                    f"until {moment(one['lease_until'])}" if one["lease_until"] else "as long as it lives",
+                    one["running"],
+                    one["taken_over"],
+                )
+                for one in runners
+            ],
+        )
+    )
 
 
 def _print_executor(executor: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from budflow.cli.client import connect
-from budflow.cli.draw import moment, workflows_table
+from budflow.cli.draw import moment, nodes_table, workflows_table
+from budflow.cli.draw_difference import difference_table
 from budflow.cli.options import AsJson, one_id, read_file
 from budflow.cli.report import facts, out, problems_table, table, write_json
 from budflow.graph.parse import read_json
@@ -69,8 +70,7 @@ def show(
             }
         )
     )
-    nodes = view["document"]["nodes"].items()
-    out().print(table("node", "type", "notes", rows=[(key, one["type"], one.get("notes", "")) for key, one in nodes]))
+    out().print(nodes_table(view["document"]))
 
 
 @app.command()
@@ -191,6 +191,53 @@ def versions(ctx: typer.Context, workflow_id: WorkflowId, as_json: AsJson = Fals
         for one in view["versions"]
     ]
     out().print(table("version", "published", "saved", "by", rows=rows))
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    before: Annotated[
+        int | None, typer.Argument(min=1, help="The earlier version; the one before, if left out.")
+    ] = None,
+    after: Annotated[int | None, typer.Argument(min=1, help="The later version; the latest, if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed from one version to another, in what they mean.
+
+    Example: budflow workflow diff WORKFLOW_ID 3 5
+    """
+    with connect(ctx.obj) as client:
+        view = client.get(f"/workflows/{workflow_id}/diff", before=before, after=after)
+    if as_json:
+        write_json(view)
+        return
+    where = f"{workflow_id}: version {view['before']} to {view['after']}"
+    out().print(f"{where}: no difference." if view["equal"] else f"{where}:", markup=False)
+    if not view["equal"]:
+        out().print(difference_table(view))
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    version: Annotated[int, typer.Argument(min=1, help="The version to go back to.")],
+    publish_it: Annotated[bool, typer.Option("--publish", help="Publish it at once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store an old version's document again, as the newest version.
+
+    Example: budflow workflow rollback WORKFLOW_ID 3 --publish
+    """
+    with connect(ctx.obj) as client:
+        saved = client.post(f"/workflows/{workflow_id}/rollback", {"version": version, "publish": publish_it})
+    if as_json:
+        write_json(saved)
+        return
+    live = ", published" if publish_it else ""
+    said = f"{workflow_id}: version {saved['version']} is what version {version} was{live}."
+    out().print(said, markup=False)
 
 
 def _show_saved(saved: dict[str, Any], published: dict[str, Any] | None, as_json: bool) -> None:

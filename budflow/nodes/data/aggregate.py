@@ -1,19 +1,19 @@
 """data.aggregate: count, sum and collect the items, all together or by group."""
 
-import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal, Self
+from collections.abc import Hashable, Iterator
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from budflow.model.failure import NodeError
 from budflow.model.item import Item, Json
-from budflow.model.node import Batch, Example, Outputs, Params, node
+from budflow.model.node import PART_ITEMS, Batch, Example, Outputs, Params, node
+from budflow.nodes.data.tally import TALLIES, OperationName, Tally
 from budflow.nodes.field_path import FieldPath, put, read
-from budflow.nodes.json_value import equality_key, is_number, kind_of, order_key
+from budflow.nodes.json_value import equality_key, is_number, kind_of
 
-OperationName = Literal["count", "sum", "min", "max", "average", "first", "last", "collect", "unique"]
+#: Groups, and values that `collect` and `unique` keep, in memory at once.
+KEPT_MAX = 1_000_000
 
 
 class NotANumber(NodeError):
@@ -23,11 +23,11 @@ class NotANumber(NodeError):
     hint = "Convert it before with data.set, drop the item with flow.filter, or set `on_error` to `continue`."
 
 
-class NumberTooLarge(NodeError):
-    """The numbers are too large to be added up."""
+class TooMuchKept(NodeError):
+    """There are too many groups, or too many values to collect."""
 
-    code = "aggregate.number_too_large"
-    hint = "Look for a value in the items that cannot be meant."
+    code = "aggregate.too_much"
+    hint = "Group by something that has fewer values, or count instead of collecting."
 
 
 class Operation(Params):
@@ -127,7 +127,7 @@ class AggregateParams(Params):
         ),
     ],
 )
-def aggregate(batch: Batch[AggregateParams]) -> Outputs:
+def aggregate(batch: Batch[AggregateParams]) -> Iterator[Outputs]:
     """Work out counts, sums, extremes and lists over all items, or by group; the results leave by `main`.
 
     Without `group_by` there is always one result, also of no items at all: count and sum are then 0, `collect` and
@@ -137,23 +137,56 @@ def aggregate(batch: Batch[AggregateParams]) -> Outputs:
     no number.
     """
     params = batch.params
-    outputs = Outputs()
-    groups: dict[Hashable, list[Json]] = {} if params.group_by else {(): []}
-    for index, item in enumerate(batch.items):
-        fault = _fault(item, params)
-        if fault is not None:
-            outputs.fail(index, fault)
-            continue
-        key = tuple(equality_key(read(item.json, path)) for path in params.group_by)
-        groups.setdefault(key, []).append(item.json)
-    for members in groups.values():
+    groups: dict[Hashable, Group] = {} if params.group_by else {(): Group(params)}
+    kept = 0
+    for start in range(0, len(batch.items), PART_ITEMS):
+        outputs = Outputs()
+        members: dict[Hashable, list[Json]] = {}
+        for index, item in enumerate(batch.items[start : start + PART_ITEMS], start):
+            fault = _fault(item, params)
+            if fault is not None:
+                outputs.fail(index, fault)
+                continue
+            key = tuple(equality_key(read(item.json, path)) for path in params.group_by)
+            members.setdefault(key, []).append(item.json)
+        for group_key, some in members.items():
+            if group_key not in groups:
+                groups[group_key] = Group(params, some[0])
+            kept += groups[group_key].add(some)
+        if kept + len(groups) > KEPT_MAX:
+            raise TooMuchKept(f"More than {KEPT_MAX:,} groups and values would have to be kept.")
+        yield outputs
+    results = Outputs()
+    for group in groups.values():
+        results.emit("main", group.result())
+    yield results
+
+
+class Group:
+    """What is known so far of the items that belong together; `first` is the first of them."""
+
+    def __init__(self, params: AggregateParams, first: Json | None = None) -> None:
+        self._params, self._first = params, first or {}
+        self._tallies: list[Tally] = [TALLIES[operation.operation]() for operation in params.operations]
+
+    def add(self, members: list[Json]) -> int:
+        """Count some more items in; how many values more are in memory since. Raises NumberTooLarge."""
+        before = sum(tally.kept for tally in self._tallies)
+        for operation, tally in zip(self._params.operations, self._tallies, strict=True):
+            path = operation.field
+            tally.add(
+                members if path is None else [value for json in members if (value := read(json, path)) is not None]
+            )
+        return sum(tally.kept for tally in self._tallies) - before
+
+    def result(self) -> Json:
+        """What it comes to. Raises NumberTooLarge."""
         result: Json = {}
-        for path in params.group_by:
-            put(result, path, read(members[0], path))
-        for operation in params.operations:
-            result[operation.result_name] = _work_out(operation, members)
-        outputs.emit("main", result)
-    return outputs
+        for path in self._params.group_by:
+            put(result, path, read(self._first, path))
+        for operation, tally in zip(self._params.operations, self._tallies, strict=True):
+            result[operation.result_name] = tally.result()
+        return result
 
 
 def _fault(item: Item, params: AggregateParams) -> NotANumber | None:
@@ -164,48 +197,3 @@ def _fault(item: Item, params: AggregateParams) -> NotANumber | None:
             if value is not None and not is_number(value):
                 return NotANumber(f"The field {operation.field} holds {kind_of(value)} and no number.")
     return None
-
-
-def _work_out(operation: Operation, members: Sequence[Json]) -> Any:
-    if operation.field is None:
-        return len(members)
-    values = [value for json in members if (value := read(json, operation.field)) is not None]
-    return OPERATIONS[operation.operation](values)
-
-
-def _sum(values: Sequence[float]) -> float:
-    """Exact for whole numbers, correctly rounded otherwise."""
-    try:
-        total = sum(values) if all(isinstance(value, int) for value in values) else math.fsum(values)
-    except (OverflowError, ValueError) as error:
-        raise NumberTooLarge() from error
-    return total
-
-
-def _average(values: Sequence[float]) -> float | None:
-    try:
-        return _sum(values) / len(values) if values else None
-    except OverflowError as error:
-        raise NumberTooLarge() from error
-
-
-def _unique(values: Sequence[Any]) -> list[Any]:
-    first_seen: dict[Hashable, Any] = {}
-    for value in values:
-        first_seen.setdefault(equality_key(value), value)
-    return list(first_seen.values())
-
-
-OPERATIONS: Mapping[OperationName, Callable[[Sequence[Any]], Any]] = MappingProxyType(
-    {
-        "count": len,
-        "sum": _sum,
-        "average": _average,
-        "min": lambda values: min(values, key=order_key, default=None),
-        "max": lambda values: max(values, key=order_key, default=None),
-        "first": lambda values: values[0] if values else None,
-        "last": lambda values: values[-1] if values else None,
-        "collect": list,
-        "unique": _unique,
-    }
-)

@@ -1,10 +1,11 @@
 """data.limit: keep only the first or the last items."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from budflow.model.node import Batch, Example, Outputs, Params, node
+from budflow.model.node import Batch, Example, Outputs, Params, node, passed_on
 
 
 class LimitParams(Params):
@@ -33,14 +34,12 @@ class LimitParams(Params):
         ),
     ],
 )
-def limit_items(batch: Batch[LimitParams]) -> Outputs:
+def limit_items(batch: Batch[LimitParams]) -> Iterator[Outputs]:
     """Keep at most `count` items, by `main`, in their order; the others are dropped.
 
     Put `data.sort` before it for the best or the newest few.
     """
     params = batch.params
     total = len(batch.items)
-    outputs = Outputs()
-    for index in range(total)[: params.count] if params.keep == "first" else range(max(0, total - params.count), total):
-        outputs.pass_on("main", index)
-    return outputs
+    kept = range(total)[: params.count] if params.keep == "first" else range(max(0, total - params.count), total)
+    return passed_on("main", kept)

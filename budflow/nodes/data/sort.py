@@ -1,12 +1,19 @@
 """data.sort: put the items in order."""
 
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from functools import total_ordering
+from heapq import merge
+from typing import Any, Literal
 
 from pydantic import Field
 
-from budflow.model.node import Batch, Example, Outputs, Params, node
+from budflow.model.item import Item, ItemList
+from budflow.model.node import PART_ITEMS, Batch, Example, Outputs, Params, node, passed_on
 from budflow.nodes.field_path import FieldPath, read
 from budflow.nodes.json_value import Ordered, order_key
+
+#: So many items of a list that is too long for memory are sorted at once.
+RUN_ITEMS = 10_000
 
 
 class SortKey(Params):
@@ -47,22 +54,69 @@ class SortParams(Params):
         ),
     ],
 )
-def sort_items(batch: Batch[SortParams]) -> Outputs:
+def sort_items(batch: Batch[SortParams]) -> Iterator[Outputs]:
     """Put all items in order by one field or several; they leave by `main`, otherwise unchanged.
 
     Items that are equal keep their order. Values of different types never fail: booleans come before numbers, numbers
     before texts (by code point, so upper case first), then lists and objects. A field that is missing or null comes
-    last, in `asc` and in `desc`.
+    last, in `asc` and in `desc`. A list may be of any length.
     """
-    ranks = list(range(len(batch.items)))
-    for key in reversed(batch.params.by):  # Each sort is stable, so the first key, sorted last, decides.
-        falling = key.order == "desc"
-        keys = [_key(read(item.json, key.field), falling=falling) for item in batch.items]
-        ranks.sort(key=keys.__getitem__, reverse=falling)
+    if not batch.spilled:
+        yield from passed_on("main", _ranks(batch.params, batch.items))
+        return
+    runs: list[ItemList] = []
+    for start in range(0, len(batch.items), RUN_ITEMS):
+        items = batch.items[start : start + RUN_ITEMS]
+        ranks = _ranks(batch.params, items)
+        runs.append(batch.put_aside(ItemList([items[rank] for rank in ranks], [start + rank for rank in ranks])))
+        yield Outputs()
     outputs = Outputs()
-    for index in ranks:
-        outputs.pass_on("main", index)
-    return outputs
+    by = batch.params.by
+    merged = merge(*map(_pairs, runs), key=lambda pair: [_rank(pair[0], key) for key in by])
+    for count, (item, index) in enumerate(merged, 1):
+        outputs.emit("main", item, index)
+        if count % PART_ITEMS == 0:
+            yield outputs
+            outputs = Outputs()
+    yield outputs
+
+
+def _ranks(params: SortParams, items: Sequence[Item]) -> list[int]:
+    """The indices of the items in their order."""
+    ranks = list(range(len(items)))
+    for key in reversed(params.by):  # Each sort is stable, so the first key, sorted last, decides.
+        falling = key.order == "desc"
+        keys = [_key(read(item.json, key.field), falling=falling) for item in items]
+        ranks.sort(key=keys.__getitem__, reverse=falling)
+    return ranks
+
+
+def _pairs(run: ItemList) -> Iterator[tuple[Item, int]]:
+    return zip(run.items, run.lineage, strict=True)
+
+
+@total_ordering
+class _Falling:
+    """A key that comes the sooner the larger it is."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: tuple[bool, Ordered]) -> None:
+        self._key = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Falling) and self._key == other._key
+
+    def __lt__(self, other: "_Falling") -> bool:
+        return other._key < self._key
+
+    __hash__ = None  # type: ignore[assignment]  # it is only compared
+
+
+def _rank(item: Item, key: SortKey) -> Any:
+    falling = key.order == "desc"
+    rank = _key(read(item.json, key.field), falling=falling)
+    return _Falling(rank) if falling else rank
 
 
 def _key(value: object, *, falling: bool) -> tuple[bool, Ordered]:

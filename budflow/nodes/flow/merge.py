@@ -1,18 +1,21 @@
 """flow.merge: bring branches together, one after the other or item by item."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from budflow.model.failure import NodeError
 from budflow.model.item import Item
-from budflow.model.node import Batch, Example, Outputs, Params, Static, node
+from budflow.model.node import PART_ITEMS, Batch, Example, Outputs, Params, Static, node, passed_on
 from budflow.nodes.field_path import FieldPath, read
 from budflow.nodes.json_value import equality_key
 
 ITEMS_MAX = 1_000_000
+#: How many items of `right` are read into memory, where not all items are there anyway.
+RIGHT_ITEMS_MAX = 200_000
 Pair = tuple[int | None, int | None]
 
 
@@ -26,10 +29,11 @@ class MergeTooLarge(NodeError):
 class MergeParams(Params):
     """How the branches come together."""
 
-    mode: Annotated[Literal["append", "by_position", "by_key"], Static] = Field(
+    mode: Annotated[Literal["append", "by_position", "by_key", "cross", "choose"], Static] = Field(
         default="append",
         description="`append`: all items, one branch after the other, by the port main. `by_position`: the first of "
-        "`left` with the first of `right`, and so on. `by_key`: items whose keys are equal.",
+        "`left` with the first of `right`, and so on. `by_key`: items whose keys are equal. `cross`: every item of "
+        "`left` with every item of `right`. `choose`: the items of one `branch` alone, once both are there.",
     )
     left_key: FieldPath | None = Field(
         default=None, description="For `by_key`: path of the field in the items of `left`, such as customer.id."
@@ -37,9 +41,15 @@ class MergeParams(Params):
     right_key: FieldPath | None = Field(
         default=None, description="For `by_key`: path of the field in the items of `right`; left out, as `left_key`."
     )
-    join: Literal["inner", "left", "outer"] = Field(
+    join: Literal["inner", "left", "right", "outer", "anti"] = Field(
         default="inner",
-        description="Which items without a partner stay: none (`inner`), those of `left`, or those of both (`outer`).",
+        description="For `by_key` and `by_position`: which items without a partner stay beside the pairs: none "
+        "(`inner`), those of `left`, those of `right`, or those of both (`outer`). `anti`: no pairs, only the items of "
+        "`left` without a partner.",
+    )
+    branch: Literal["left", "right"] = Field(
+        default="left",
+        description="For `choose`: whose items go on, unchanged; it may be an expression on the first item of `left`.",
     )
     clash: Literal["left", "right"] = Field(
         default="right", description="Whose value wins when both items of a pair have a field of the same name."
@@ -54,7 +64,7 @@ class MergeParams(Params):
 
 def merge_ports(params: Mapping[str, Any]) -> tuple[str, ...]:
     """The input ports that raw, perhaps faulty parameters ask for."""
-    return ("left", "right") if params.get("mode") in ("by_position", "by_key") else ("main",)
+    return ("left", "right") if params.get("mode") in ("by_position", "by_key", "cross", "choose") else ("main",)
 
 
 @node(
@@ -84,34 +94,100 @@ def merge_ports(params: Mapping[str, Any]) -> tuple[str, ...]:
             given={"left": [{"sku": "A1"}, {"sku": "B2"}], "right": [{"price": 5}, {"price": 7}]},
             expect={"main": [{"sku": "A1", "price": 5}, {"sku": "B2", "price": 7}]},
         ),
+        Example(
+            title="Keep what is new",
+            params={"mode": "by_key", "left_key": "id", "join": "anti"},
+            given={"left": [{"id": 1}, {"id": 2}], "right": [{"id": 1}]},
+            expect={"main": [{"id": 2}]},
+        ),
+        Example(
+            title="Every size in every colour",
+            params={"mode": "cross"},
+            given={"left": [{"size": "S"}, {"size": "M"}], "right": [{"colour": "red"}, {"colour": "blue"}]},
+            expect={
+                "main": [
+                    {"size": "S", "colour": "red"},
+                    {"size": "S", "colour": "blue"},
+                    {"size": "M", "colour": "red"},
+                    {"size": "M", "colour": "blue"},
+                ]
+            },
+        ),
+        Example(
+            title="Wait for a check, and go on with the orders themselves",
+            params={"mode": "choose", "branch": "left"},
+            given={"left": [{"order": 7}], "right": [{"checked": True}]},
+            expect={"main": [{"order": 7}]},
+        ),
     ],
 )
-def merge(batch: Batch[MergeParams]) -> Outputs:
+def merge(batch: Batch[MergeParams]) -> Iterator[Outputs]:
     """Wait for the branches and bring their items together, by the port `main`.
 
-    With `append` (the default) connect every branch to the one input port: `{"from": "a", "to": "KEY"}`. With
-    `by_position` and `by_key` there are two input ports: `{"from": "a", "to": "KEY.left"}` and `KEY.right`; a pair
-    becomes one item with the fields of both (not merged any deeper), as in a database join: an item with several
-    partners comes out several times. Keys that are null or missing have no partner; 1 equals 1.0, but not "1". The
-    order is that of `left`, then what has no partner in `right`.
+    With `append` (the default) connect every branch to the one input port: `{"from": "a", "to": "KEY"}`. The other
+    modes have two input ports: `{"from": "a", "to": "KEY.left"}` and `KEY.right`. A pair becomes one item with the
+    fields of both (not merged any deeper), as in a database join: an item with several partners comes out several
+    times. Keys that are null or missing have no partner; 1 equals 1.0, but not "1". The order is that of `left`, then
+    what has no partner in `right`. `$node.KEY.json` leads back from an item that passed alone, never from a pair.
+    Lists may be of any length, but of one that is too long for memory `by_key` and `cross` take at most 200,000 items
+    by `right`.
     """
-    outputs = Outputs()
     params = batch.params
     if params.mode == "append":
-        for index in range(len(batch.items)):
-            outputs.pass_on("main", index)
-        return outputs
-    pairs = _by_position(batch) if params.mode == "by_position" else _by_key(batch, params)
-    for count, (left, right) in enumerate(pairs):
-        if count >= ITEMS_MAX:
+        yield from passed_on("main", range(len(batch.items)))
+        return
+    partners = _partners(batch, params)
+    outputs = Outputs()
+    for count, (left, right) in enumerate(_pairs(batch, params)):
+        if count >= max(ITEMS_MAX, len(batch.items)):
             raise MergeTooLarge(f"The merged list has more than {ITEMS_MAX:,} items.")
         if left is not None and right is not None:
-            outputs.emit("main", _combine(batch.items[left], batch.items[right], params.clash))
-        elif left is not None and params.join != "inner":
-            outputs.pass_on("main", left)
-        elif right is not None and params.join == "outer":
-            outputs.pass_on("main", right)
-    return outputs
+            outputs.emit("main", _combine(batch.items[left], partners[right], params.clash))
+        elif (only := right if left is None else left) is not None:
+            outputs.pass_on("main", only)
+        if count % PART_ITEMS == PART_ITEMS - 1:
+            yield outputs
+            outputs = Outputs()
+    yield outputs
+
+
+def _partners(batch: Batch[MergeParams], params: MergeParams) -> Mapping[int, Item] | Sequence[Item]:
+    """Where to look up the items of `right`: they are asked for in any order, so they must be in memory."""
+    if not batch.spilled or params.mode not in ("by_key", "cross"):
+        return batch.items
+    right = batch.ports["right"]
+    if len(right) > RIGHT_ITEMS_MAX:
+        raise MergeTooLarge(
+            f"{len(right):,} items came in by `right`; with this mode it may be {RIGHT_ITEMS_MAX:,}.",
+            hint="Connect the longer list to `left`, which may be of any length.",
+        )
+    return dict(zip(right, batch.port("right"), strict=True))
+
+
+def _pairs(batch: Batch[MergeParams], params: MergeParams) -> Iterator[Pair]:
+    """What leaves: two items to be joined into one, or one alone."""
+    match params.mode:
+        case "choose":
+            return ((index, None) for index in batch.ports[params.branch])
+        case "cross":
+            return product(batch.ports["left"], batch.ports["right"])
+        case "by_position":
+            return _joined(_by_position(batch), params)
+        case _:
+            return _joined(_by_key(batch, params), params)
+
+
+def _joined(pairs: Iterator[Pair], params: MergeParams) -> Iterator[Pair]:
+    """Those of the pairs, and of the items without a partner, that the join keeps."""
+    for left, right in pairs:
+        if left is None:
+            keeps = params.join in ("right", "outer")
+        elif right is None:
+            keeps = params.join in ("left", "outer", "anti")
+        else:
+            keeps = params.join != "anti"
+        if keeps:
+            yield left, right
 
 
 def _by_position(batch: Batch[MergeParams]) -> Iterator[Pair]:
@@ -134,7 +210,7 @@ def _by_key(batch: Batch[MergeParams], params: MergeParams) -> Iterator[Pair]:
     for left in batch.ports["left"]:
         key = equality_key(read(batch.items[left].json, left_key))
         found = partners.get(key, ()) if key is not None else ()
-        for right in found:
+        for right in found if params.join != "anti" else ():  # The pairs may be many more than the items.
             yield left, right
         if not found:
             yield left, None

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from budflow.model.control import Begin, ControlCommand, ControlEvent, ControlState, Fail
 from budflow.model.failure import Failure
-from budflow.model.node import Begin, ControlCommand, ControlEvent, ControlState, Example, Fail, Params, node
+from budflow.model.node import Example, Params, node
 
 
 class StopAndErrorParams(Params):

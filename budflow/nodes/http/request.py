@@ -156,7 +156,7 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
     them again with `flow.merge` by position. Header names are in lower case. Private addresses are refused unless the
     server's settings allow them. Items are sent concurrently; give the node `retry` for servers that fail at times.
     """
-    request = _request(call.params, call.key)
+    request = _request(call.params, call.key, call.traceparent)
     response = await call.http.send(request)
     if call.params.fail_on_status and response.status >= 400:
         raise _refused(request, response)
@@ -169,7 +169,7 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
     )
 
 
-def _request(params: HttpRequestParams, key: str) -> HttpRequest:
+def _request(params: HttpRequestParams, key: str, traceparent: str | None) -> HttpRequest:
     given = {name.lower() for name in params.headers}
     headers = list(params.headers.items())
     body: bytes | None = None
@@ -185,6 +185,8 @@ def _request(params: HttpRequestParams, key: str) -> HttpRequest:
         headers.append(("Content-Type", media_type))
     if request_effect(params) == "once" and "idempotency-key" not in given:
         headers.append(("Idempotency-Key", key))
+    if traceparent is not None and "traceparent" not in given:
+        headers.append(("traceparent", traceparent))
     return HttpRequest(
         method=params.method,
         url=_address(params.url, params.query),

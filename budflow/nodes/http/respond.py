@@ -5,18 +5,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator
 
-from budflow.model.node import (
-    Begin,
-    ControlCommand,
-    ControlEvent,
-    ControlState,
-    Example,
-    FromInputs,
-    Params,
-    Respond,
-    Settle,
-    node,
-)
+from budflow.model.control import Begin, ControlCommand, ControlEvent, ControlState, FromInputs, Respond, Settle
+from budflow.model.node import Example, Params, node
 from budflow.nodes.http.headers import Headers, check_framing
 
 

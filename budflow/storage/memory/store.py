@@ -1,16 +1,21 @@
 """Everything in this process's memory: what `budflow run` uses, and what the other adapters are compared with."""
 
+import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.ports import Lease
+from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
 from budflow.model.event import StoredEvent
 from budflow.model.execution import TERMINAL, Claim, Execution, Status
+from budflow.model.identity import utc_now
 from budflow.model.principal import DEFAULT_PROJECT
+from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import (
     VersionConflict,
     VersionNotFound,
@@ -20,10 +25,14 @@ from budflow.model.workflow import (
     WorkflowNotFound,
     WorkflowRecord,
 )
-from budflow.services.ports import Page
+from budflow.services.ports import Page, RunnerRow
+from budflow.services.retention import Expired, Pruned
 from budflow.storage.errors import WriteConflict
+from budflow.storage.memory import retention, signals, tables
+from budflow.storage.memory.claims import MemoryClaims
+from budflow.storage.memory.tables import Tables
 from budflow.storage.rows import refuse_unstorable
-from budflow.storage.settle import Admission, Head, Write, ids_of, settle
+from budflow.storage.writes import Admission
 
 
 class _HasId(Protocol):
@@ -38,29 +47,47 @@ class MemoryStore:
     """Meets budflow.services.ports.Store; nothing outlives the process. No method awaits, so each is atomic."""
 
     def __init__(self) -> None:
-        self._executions: dict[str, Execution] = {}
-        self._journals: defaultdict[str, list[StoredEvent]] = defaultdict(list)
+        self._tables = Tables()
+        self._claims = MemoryClaims(self._tables)
         self._workflows: dict[str, WorkflowRecord] = {}
         self._versions: defaultdict[str, list[VersionRecord]] = defaultdict(list)
         self._webhooks: dict[tuple[str, str], WebhookRoute] = {}
+        self._server_keys: dict[str, bytes] = {}
+        self._rates: dict[tuple[str, str], datetime] = {}
 
-    async def admit(self, execution: Execution, events: Sequence[StoredEvent]) -> None:
-        self._write(Admission(execution, tuple(events)))
+    async def admit(
+        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+    ) -> None:
+        tables.write(self._tables, Admission(execution, tuple(events), trigger_key))
 
     async def append(self, write: JournalWrite) -> None:
-        self._write(write)
+        tables.write(self._tables, write)
 
-    async def claim(self, runner: str, *, limit: int) -> list[tuple[Claim, Execution]]:
-        queued = [execution for execution in self._executions.values() if execution.status == "queued"]
-        claims = []
-        for execution in sorted(queued, key=lambda e: (-e.priority, e.id))[:limit]:
-            leased = replace(execution, status="running", runner=runner, token=execution.token + 1)
-            self._executions[execution.id] = leased
-            claims.append((Claim(leased.id, runner, leased.token), leased))
-        return claims
+    async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
+        return self._claims.claim(runner, limit, suspects)
+
+    async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
+        return self._claims.reclaim(runner, execution_id)
+
+    async def list_leased(self, runner: str) -> list[str]:
+        return [row.id for row in self._tables.executions.values() if (row.runner, row.status) == (runner, "running")]
+
+    async def give_back(self, runner: str) -> None:
+        for execution_id in await self.list_leased(runner):
+            row = self._tables.executions[execution_id]
+            self._tables.executions[execution_id] = replace(row, status="queued", runner=None, token=row.token + 1)
+
+    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
+        return self._claims.open_lease(runner)
+
+    async def release_dead(self, runner: str) -> list[str]:
+        return self._claims.release_dead(runner)
+
+    async def next_wake(self) -> datetime | None:
+        return self._claims.next_wake()
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None:
-        execution = self._executions.get(execution_id)
+        execution = self._tables.executions.get(execution_id)
         return execution if execution is not None and execution.project_id == project_id else None
 
     async def read_events(
@@ -68,26 +95,96 @@ class MemoryStore:
     ) -> list[StoredEvent]:
         if await self.get_execution(project_id, execution_id) is None:
             return []
-        return self._journals[execution_id][after + 1 : after + 1 + limit]
+        return self._tables.journals[execution_id][after + 1 : after + 1 + limit]
+
+    async def send_signal(self, project_id: str, signal: Signal) -> Execution | None:
+        return signals.send_signal(self._tables, project_id, signal)
+
+    async def answer_wait(self, project_id: str, signal: Signal) -> None:
+        signals.answer_wait(self._tables, project_id, signal)
+
+    async def list_waits(self, project_id: str, wanted: WantedWaits = ALL_WAITS, *, limit: int = 100) -> list[OpenWait]:
+        return signals.list_waits(self._tables, project_id, wanted, limit)
+
+    async def signals(self, runner: str) -> list[Signal]:
+        return signals.list_signals(self._tables, runner)
+
+    async def signals_of(self, execution_id: str) -> list[Signal]:
+        return signals.signals_of(self._tables, execution_id)
+
+    async def get_snapshot(self, execution_id: str) -> Snapshot | None:
+        return self._tables.snapshots.get(execution_id)
+
+    async def put_snapshot(self, claim: Claim, snapshot: Snapshot) -> None:
+        execution = self._tables.executions.get(claim.execution_id)
+        if execution is not None and execution.token == claim.token and execution.status not in TERMINAL:
+            self._tables.snapshots[claim.execution_id] = snapshot
+
+    async def get_static(self, project_id: str, workflow_id: str) -> Mapping[str, Any]:
+        values = self._tables.static[project_id, workflow_id]
+        return {node: orjson.loads(value) for node, value in values.items()}
 
     async def request_cancel(self, project_id: str, execution_id: str, ended: StoredEvent) -> Execution | None:
         execution = await self.get_execution(project_id, execution_id)
         if execution is None or execution.status in TERMINAL:
             return execution
-        if execution.status == "queued":
-            journal = self._journals[execution_id]
+        awaited = execution.parent is not None and execution.parent.awaited
+        if execution.status == "queued" and execution.started_at is None and not awaited:
+            journal = self._tables.journals[execution_id]
             journal.append(replace(ended, seq=len(journal)))
             execution = replace(execution, status="cancelled", finished_at=ended.at)
+            tables.clear(self._tables, execution_id)
         else:
             execution = replace(execution, cancelling=True)
-        self._executions[execution_id] = execution
-        return execution
+        self._tables.executions[execution_id] = execution
+        return tables.wake(self._tables, execution_id)
 
     async def cancelling(self, runner: str) -> list[str]:
-        return sorted(e.id for e in self._executions.values() if e.cancelling and e.runner == runner)
+        return sorted(e.id for e in self._tables.executions.values() if e.cancelling and e.runner == runner)
 
     async def count_queued(self) -> int:
-        return sum(execution.status == "queued" for execution in self._executions.values())
+        return sum(execution.status == "queued" for execution in self._tables.executions.values())
+
+    async def reserve(self, project_id: str, ask: RateAsk) -> datetime:
+        spacing = timedelta(seconds=ask.per_seconds / ask.limit)
+        free_at = max(self._rates.get((project_id, ask.key), utc_now()), utc_now()) + ask.amount * spacing
+        self._rates[project_id, ask.key] = free_at
+        return free_at - spacing
+
+    async def get_server_key(self, name: str) -> bytes:
+        return self._server_keys.setdefault(name, secrets.token_bytes(32))
+
+    async def list_runners(self) -> list[RunnerRow]:
+        return self._claims.list_runners()
+
+    async def count_by_status(self) -> Mapping[Status, int]:
+        counts: dict[Status, int] = {"queued": 0, "running": 0, "waiting": 0}
+        for execution in self._tables.executions.values():
+            if execution.status in counts:
+                counts[execution.status] += 1
+        return counts
+
+    async def delete_old_keys(self, before: datetime) -> None:
+        keys = self._tables.keys
+        self._tables.keys = {name: key for name, key in keys.items() if key.created_at >= before}
+
+    async def ended_workflows(self) -> list[tuple[str, str]]:
+        return retention.ended_workflows(self._tables)
+
+    async def newest_to_prune(self, project_id: str, workflow_id: str, kept: int) -> str | None:
+        return retention.newest_to_prune(self._tables, project_id, workflow_id, kept)
+
+    async def prune_executions(self, expired: Expired, *, limit: int, at: datetime) -> Pruned:
+        return retention.prune_executions(self._tables, expired, limit, at)
+
+    async def unused_blobs(self, before: datetime, *, limit: int) -> list[tuple[str, str]]:
+        return retention.unused_blobs(self._tables, before, limit)
+
+    async def forget_blob(self, project_id: str, sha256: str, before: datetime) -> bool:
+        return retention.forget_blob(self._tables, (project_id, sha256), before)
+
+    async def known_blobs(self, blobs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        return retention.known_blobs(self._tables, blobs)
 
     async def list_executions(
         self,
@@ -101,7 +198,7 @@ class MemoryStore:
         return _page(
             (
                 execution
-                for execution in self._executions.values()
+                for execution in self._tables.executions.values()
                 if execution.project_id == project_id
                 and workflow_id in (None, execution.workflow_id)
                 and status in (None, execution.status)
@@ -185,23 +282,6 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to let go of; the memory goes with the store."""
-
-    def _write(self, write: Write) -> None:
-        heads = {
-            id_: Head(row.project_id, row.status, row.token, len(self._journals[id_]))
-            for id_ in ids_of([write])
-            if (row := self._executions.get(id_)) is not None
-        }
-        settled = settle([write], heads)
-        [refusal] = settled.outcomes
-        if refusal is not None:
-            raise refusal
-        for execution in settled.inserted:
-            self._executions[execution.id] = execution
-        for id_, change in settled.changed.items():
-            self._executions[id_] = change.on(self._executions[id_])
-        for id_, _, event in settled.events:
-            self._journals[id_].append(event)
 
     def _known(self, project_id: str, workflow_id: str) -> WorkflowRecord:
         workflow = self._workflows.get(workflow_id)

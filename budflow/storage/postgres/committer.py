@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from budflow.storage.payload import Pack, packer
 from budflow.storage.postgres.failures import FAILURES, error_of, is_repeatable
 from budflow.storage.postgres.journal import write_group
-from budflow.storage.settle import Write, ids_of
+from budflow.storage.writes import Write, ids_of, limits_of, payloads_of, trigger_keys_of
 
 COMMITTERS = 2  # One prepares a group while another waits for its commit; more would only make the groups smaller.
 GROUP_MAX = 512
@@ -18,7 +18,7 @@ LARGE_BYTES = 256 * 1024
 
 class _Waiting(NamedTuple):
     write: Write
-    ids: frozenset[str]
+    subjects: frozenset[object]
     future: asyncio.Future[None]
 
 
@@ -28,13 +28,13 @@ class Committer:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._waiting: list[_Waiting] = []
-        self._in_flight: set[str] = set()
+        self._in_flight: set[object] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, write: Write) -> None:
         """Return when the write is durable. A caller that is cancelled does not undo it."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(write, frozenset(ids_of([write])), future))
+        self._waiting.append(_Waiting(write, _subjects_of(write), future))
         if len(self._tasks) < COMMITTERS:
             task = asyncio.create_task(self._run(), name="budflow-postgres-committer")
             self._tasks.add(task)
@@ -51,7 +51,7 @@ class Committer:
         while group := self._take():
             outcomes = await self._commit([waiting.write for waiting in group], pack)
             for waiting, error in zip(group, outcomes, strict=True):
-                self._in_flight -= waiting.ids
+                self._in_flight -= waiting.subjects
                 if waiting.future.done():  # The caller was cancelled; the write stands all the same.
                     continue
                 if error is None:
@@ -64,22 +64,27 @@ class Committer:
         rest: list[_Waiting] = []
         blocked = set(self._in_flight)
         for waiting in self._waiting:
-            if len(group) < GROUP_MAX and blocked.isdisjoint(waiting.ids):
+            if len(group) < GROUP_MAX and blocked.isdisjoint(waiting.subjects):
                 group.append(waiting)
             else:
                 rest.append(waiting)
-                blocked |= waiting.ids
+                blocked |= waiting.subjects
         self._waiting = rest
-        self._in_flight.update(*(waiting.ids for waiting in group))
+        self._in_flight.update(*(waiting.subjects for waiting in group))
         return group
 
-    async def _commit(self, writes: Sequence[Write], pack: Pack) -> Sequence[BaseException | None]:
+    async def _commit(
+        self, writes: Sequence[Write], pack: Pack, *, first: bool = True
+    ) -> Sequence[BaseException | None]:
         try:
             async with self._engine.begin() as conn:
                 return await conn.run_sync(write_group, writes, await _packed_ahead(writes, pack))
         except FAILURES as failure:
-            if len(writes) == 1 or not is_repeatable(failure):
+            if not is_repeatable(failure) or (len(writes) == 1 and not first):
                 return [error_of(failure) for _ in writes]
+            if len(writes) == 1:
+                # A rival came in between; the second look finds what it wrote, and says so better than the database.
+                return await self._commit(writes, pack, first=False)
         except Exception as defect:  # noqa: BLE001 - the worker's loop: a defect must reach its caller, not end it
             if len(writes) == 1:
                 return [defect]
@@ -88,9 +93,15 @@ class Committer:
         return [*await self._commit(writes[:middle], pack), *await self._commit(writes[middle:], pack)]
 
 
+def _subjects_of(write: Write) -> frozenset[object]:
+    """What no other group may decide about at the same time: executions, idempotency keys, limits."""
+    limits = (("limit", limit.key) for limit in limits_of([write]))
+    return frozenset([*ids_of([write]), *trigger_keys_of([write]), *limits])
+
+
 async def _packed_ahead(writes: Sequence[Write], pack: Pack) -> Pack:
     """`pack`, with large payloads packed on a thread beforehand: a megabyte holds the loop up for milliseconds."""
-    large = [event.payload for write in writes for event in write.events if len(event.payload) > LARGE_BYTES]
+    large = [payload for write in writes for payload in payloads_of(write) if len(payload) > LARGE_BYTES]
     if not large:
         return pack
     packed = dict(

@@ -1,7 +1,8 @@
 """The store in PostgreSQL, which several servers may share: they claim and append side by side."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, event, make_url
@@ -9,16 +10,34 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import JournalWrite
+from budflow.execution.ports import Lease
+from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
+from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
-from budflow.services.ports import Page
-from budflow.storage import executions, migrate, workflows
+from budflow.services.ports import Page, RunnerRow
+from budflow.services.retention import Expired, Pruned
+from budflow.storage import (
+    claims,
+    executions,
+    leases,
+    migrate,
+    rates,
+    retention,
+    server_keys,
+    signals,
+    snapshots,
+    static_data,
+    trigger_keys,
+    waits,
+    workflows,
+)
 from budflow.storage.payload import packer
 from budflow.storage.postgres.committer import Committer
 from budflow.storage.postgres.failures import FAILURES, error_of, is_repeatable
-from budflow.storage.settle import Admission
+from budflow.storage.postgres.lease import PostgresLease
+from budflow.storage.writes import Admission
 
 POOL_SIZE = 8
 POOL_OVERFLOW = 8
@@ -43,6 +62,7 @@ class PostgresStore:
         """Use `PostgresStore.open`; the database must be migrated."""
         self._engine = engine
         self._committer = Committer(engine)
+        self._claims = claims.Claims()
         self._writes: set[asyncio.Task[Any]] = set()
 
     @classmethod
@@ -72,14 +92,34 @@ class PostgresStore:
             await asyncio.wait(self._writes)
         await self._engine.dispose()
 
-    async def admit(self, execution: Execution, events: Sequence[StoredEvent]) -> None:
-        await self._committer.submit(Admission(execution, tuple(events)))
+    async def admit(
+        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+    ) -> None:
+        await self._committer.submit(Admission(execution, tuple(events), trigger_key))
 
     async def append(self, write: JournalWrite) -> None:
         await self._committer.submit(write)
 
-    async def claim(self, runner: str, *, limit: int) -> list[tuple[Claim, Execution]]:
-        return await self._write(executions.claim_executions, runner, limit)
+    async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
+        return await self._write(self._claims.claim, runner, limit, suspects)
+
+    async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
+        return await self._write(claims.reclaim_execution, runner, execution_id)
+
+    async def list_leased(self, runner: str) -> list[str]:
+        return await self._read(claims.list_leased, runner)
+
+    async def give_back(self, runner: str) -> None:
+        await self._write(claims.give_back, runner)
+
+    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
+        return await PostgresLease.open(self._engine, runner, seconds)
+
+    async def release_dead(self, runner: str) -> list[str]:
+        return await self._write(leases.release_dead, runner)
+
+    async def next_wake(self) -> datetime | None:
+        return await self._read(claims.next_wake)
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None:
         return await self._read(executions.get_execution, project_id, execution_id)
@@ -89,6 +129,32 @@ class PostgresStore:
     ) -> list[StoredEvent]:
         return await self._read(executions.read_events, project_id, execution_id, after, limit)
 
+    async def send_signal(self, project_id: str, signal: Signal) -> Execution | None:
+        packed = packer()(signal.event.payload)
+        return await self._write(signals.send_signal, project_id, signal, packed)
+
+    async def answer_wait(self, project_id: str, signal: Signal) -> None:
+        packed = packer()(signal.event.payload)
+        await self._write(waits.answer_wait, project_id, signal, packed)
+
+    async def list_waits(self, project_id: str, wanted: WantedWaits = ALL_WAITS, *, limit: int = 100) -> list[OpenWait]:
+        return await self._read(waits.list_waits, project_id, wanted, limit)
+
+    async def signals(self, runner: str) -> list[Signal]:
+        return await self._read(signals.list_signals, runner)
+
+    async def signals_of(self, execution_id: str) -> list[Signal]:
+        return await self._read(signals.signals_of, execution_id)
+
+    async def get_snapshot(self, execution_id: str) -> Snapshot | None:
+        return await self._read(snapshots.get_snapshot, execution_id)
+
+    async def put_snapshot(self, claim: Claim, snapshot: Snapshot) -> None:
+        await self._write(snapshots.put_snapshot, claim, snapshot)
+
+    async def get_static(self, project_id: str, workflow_id: str) -> Mapping[str, Any]:
+        return await self._read(static_data.get_static, project_id, workflow_id)
+
     async def request_cancel(self, project_id: str, execution_id: str, ended: StoredEvent) -> Execution | None:
         return await self._write(executions.request_cancel, project_id, execution_id, ended, packer()(ended.payload))
 
@@ -97,6 +163,39 @@ class PostgresStore:
 
     async def count_queued(self) -> int:
         return await self._read(executions.count_queued)
+
+    async def reserve(self, project_id: str, ask: RateAsk) -> datetime:
+        return await self._write(rates.reserve, project_id, ask)
+
+    async def get_server_key(self, name: str) -> bytes:
+        return await self._write(server_keys.get_server_key, name)
+
+    async def list_runners(self) -> list[RunnerRow]:
+        return await self._read(leases.list_runners)
+
+    async def count_by_status(self) -> Mapping[Status, int]:
+        return await self._read(executions.count_by_status)
+
+    async def delete_old_keys(self, before: datetime) -> None:
+        await self._write(trigger_keys.delete_old_keys, before)
+
+    async def ended_workflows(self) -> list[tuple[str, str]]:
+        return await self._read(retention.ended_workflows)
+
+    async def newest_to_prune(self, project_id: str, workflow_id: str, kept: int) -> str | None:
+        return await self._read(retention.newest_to_prune, project_id, workflow_id, kept)
+
+    async def prune_executions(self, expired: Expired, *, limit: int, at: datetime) -> Pruned:
+        return await self._write(retention.prune_executions, expired, limit, at)
+
+    async def unused_blobs(self, before: datetime, *, limit: int) -> list[tuple[str, str]]:
+        return await self._read(retention.unused_blobs, before, limit)
+
+    async def forget_blob(self, project_id: str, sha256: str, before: datetime) -> bool:
+        return await self._write(retention.forget_blob, project_id, sha256, before)
+
+    async def known_blobs(self, blobs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        return await self._read(retention.known_blobs, blobs)
 
     async def list_executions(
         self,

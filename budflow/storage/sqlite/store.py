@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -12,16 +13,34 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import JournalWrite
+from budflow.execution.ports import Lease
+from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
+from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
-from budflow.services.ports import Page
-from budflow.storage import executions, migrate, workflows
+from budflow.services.ports import Page, RunnerRow
+from budflow.services.retention import Expired, Pruned
+from budflow.storage import (
+    claims,
+    executions,
+    leases,
+    migrate,
+    rates,
+    retention,
+    server_keys,
+    signals,
+    snapshots,
+    static_data,
+    trigger_keys,
+    waits,
+    workflows,
+)
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.payload import packer
-from budflow.storage.settle import Admission
+from budflow.storage.sqlite.lease import SqliteLease
 from budflow.storage.sqlite.writer import Writer
+from budflow.storage.writes import Admission
 
 READERS = 4
 BUSY_SECONDS = 10
@@ -37,6 +56,7 @@ class SqliteStore:
         self._engines = (writer_engine, reader_engine)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="budflow-sqlite-reader")
         self._writer = Writer(writer_engine.connect)
+        self._claims = claims.Claims()
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
@@ -72,14 +92,34 @@ class SqliteStore:
         for engine in self._engines:
             engine.dispose()
 
-    async def admit(self, execution: Execution, events: Sequence[StoredEvent]) -> None:
-        await self._writer.submit(Admission(execution, tuple(events)))
+    async def admit(
+        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+    ) -> None:
+        await self._writer.submit(Admission(execution, tuple(events), trigger_key))
 
     async def append(self, write: JournalWrite) -> None:
         await self._writer.submit(write)
 
-    async def claim(self, runner: str, *, limit: int) -> list[tuple[Claim, Execution]]:
-        return await self._write(lambda conn: executions.claim_executions(conn, runner, limit))
+    async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
+        return await self._write(lambda conn: self._claims.claim(conn, runner, limit, suspects))
+
+    async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
+        return await self._write(lambda conn: claims.reclaim_execution(conn, runner, execution_id))
+
+    async def list_leased(self, runner: str) -> list[str]:
+        return await self._read(claims.list_leased, runner)
+
+    async def give_back(self, runner: str) -> None:
+        await self._write(lambda conn: claims.give_back(conn, runner))
+
+    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
+        return await SqliteLease.open(self._write, runner)
+
+    async def release_dead(self, runner: str) -> list[str]:
+        return await self._write(lambda conn: leases.release_dead(conn, runner))
+
+    async def next_wake(self) -> datetime | None:
+        return await self._read(claims.next_wake)
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None:
         return await self._read(executions.get_execution, project_id, execution_id)
@@ -88,6 +128,32 @@ class SqliteStore:
         self, project_id: str, execution_id: str, *, after: int = -1, limit: int = 10_000
     ) -> list[StoredEvent]:
         return await self._read(executions.read_events, project_id, execution_id, after, limit)
+
+    async def send_signal(self, project_id: str, signal: Signal) -> Execution | None:
+        packed = packer()(signal.event.payload)
+        return await self._write(lambda conn: signals.send_signal(conn, project_id, signal, packed))
+
+    async def answer_wait(self, project_id: str, signal: Signal) -> None:
+        packed = packer()(signal.event.payload)
+        await self._write(lambda conn: waits.answer_wait(conn, project_id, signal, packed))
+
+    async def list_waits(self, project_id: str, wanted: WantedWaits = ALL_WAITS, *, limit: int = 100) -> list[OpenWait]:
+        return await self._read(waits.list_waits, project_id, wanted, limit)
+
+    async def signals(self, runner: str) -> list[Signal]:
+        return await self._read(signals.list_signals, runner)
+
+    async def signals_of(self, execution_id: str) -> list[Signal]:
+        return await self._read(signals.signals_of, execution_id)
+
+    async def get_snapshot(self, execution_id: str) -> Snapshot | None:
+        return await self._read(snapshots.get_snapshot, execution_id)
+
+    async def put_snapshot(self, claim: Claim, snapshot: Snapshot) -> None:
+        await self._write(lambda conn: snapshots.put_snapshot(conn, claim, snapshot))
+
+    async def get_static(self, project_id: str, workflow_id: str) -> Mapping[str, Any]:
+        return await self._read(static_data.get_static, project_id, workflow_id)
 
     async def request_cancel(self, project_id: str, execution_id: str, ended: StoredEvent) -> Execution | None:
         stored = packer()(ended.payload)
@@ -98,6 +164,39 @@ class SqliteStore:
 
     async def count_queued(self) -> int:
         return await self._read(executions.count_queued)
+
+    async def reserve(self, project_id: str, ask: RateAsk) -> datetime:
+        return await self._write(lambda conn: rates.reserve(conn, project_id, ask))
+
+    async def get_server_key(self, name: str) -> bytes:
+        return await self._write(lambda conn: server_keys.get_server_key(conn, name))
+
+    async def list_runners(self) -> list[RunnerRow]:
+        return await self._read(leases.list_runners)
+
+    async def count_by_status(self) -> Mapping[Status, int]:
+        return await self._read(executions.count_by_status)
+
+    async def delete_old_keys(self, before: datetime) -> None:
+        await self._write(lambda conn: trigger_keys.delete_old_keys(conn, before))
+
+    async def ended_workflows(self) -> list[tuple[str, str]]:
+        return await self._read(retention.ended_workflows)
+
+    async def newest_to_prune(self, project_id: str, workflow_id: str, kept: int) -> str | None:
+        return await self._read(retention.newest_to_prune, project_id, workflow_id, kept)
+
+    async def prune_executions(self, expired: Expired, *, limit: int, at: datetime) -> Pruned:
+        return await self._write(lambda conn: retention.prune_executions(conn, expired, limit, at))
+
+    async def unused_blobs(self, before: datetime, *, limit: int) -> list[tuple[str, str]]:
+        return await self._read(retention.unused_blobs, before, limit)
+
+    async def forget_blob(self, project_id: str, sha256: str, before: datetime) -> bool:
+        return await self._write(lambda conn: retention.forget_blob(conn, project_id, sha256, before))
+
+    async def known_blobs(self, blobs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        return await self._read(retention.known_blobs, blobs)
 
     async def list_executions(
         self,

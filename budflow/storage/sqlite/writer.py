@@ -16,11 +16,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable, WriteConflict
 from budflow.storage.payload import packer
-from budflow.storage.settle import Admission, Write
 from budflow.storage.sqlite.journal import write_group
+from budflow.storage.writes import Admission, Write
 
 GROUP_MAX = 1024
 Task = Callable[[Connection], Any]

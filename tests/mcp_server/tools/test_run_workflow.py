@@ -76,3 +76,28 @@ async def test_items_of_the_wrong_shape_are_refused_at_their_place(agent: Agent)
     _, error = await agent.refused("run_workflow", workflow_id="wf_1", items=[{"name": "Ada"}, "Tim"])
 
     assert [problem["path"] for problem in error["problems"]] == ["/items/1"]
+
+
+async def test_a_call_that_is_repeated_with_its_key_gets_the_first_execution(agent: Agent) -> None:
+    created = await agent.call("create_workflow", document=greeting())
+    wanted = {"workflow_id": created["workflow"]["id"], "items": [{"name": "Ada", "age": 40}], "idempotency_key": "k-1"}
+
+    first = await agent.call("run_workflow", **wanted)
+    second = await agent.call("run_workflow", **wanted, wait_seconds=5)
+    _, error = await agent.refused("run_workflow", **{**wanted, "items": [{}]})
+
+    assert second["execution"]["id"] == first["execution"]["id"]
+    assert error["code"] == "execution.key_reused"
+
+
+async def test_a_part_of_a_workflow_is_tried_out_with_pinned_data(agent: Agent) -> None:
+    document = greeting()
+    document["nodes"]["adults"]["pinned"] = [{"name": "Tim"}]
+    created = await agent.call("create_workflow", document=document)
+    wanted = {"workflow_id": created["workflow"]["id"], "items": [{"name": "Ada", "age": 4}]}
+
+    tested = await agent.call("run_workflow", **wanted, use_pinned=True)
+    part = await agent.call("run_workflow", **wanted, until_node="adults", use_pinned=True)
+
+    assert tested["result"]["items"][0]["json"]["text"] == "Hello Tim"
+    assert part["result"]["items"] == [{"json": {"name": "Tim"}}]

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from budflow.nodes.data.aggregate import AggregateParams, NumberTooLarge
+from budflow.nodes.data.aggregate import AggregateParams
+from budflow.nodes.data.tally import NumberTooLarge
 from tests.nodes.harness import run, spec_of
 
 

@@ -28,6 +28,8 @@ def test_the_input_ports_follow_from_the_mode() -> None:
     assert merge_ports({"mode": "append"}) == ("main",)
     assert merge_ports({"mode": "by_key"}) == ("left", "right")
     assert merge_ports({"mode": "by_position"}) == ("left", "right")
+    assert merge_ports({"mode": "cross"}) == ("left", "right")
+    assert merge_ports({"mode": "choose"}) == ("left", "right")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,9 @@ def test_the_input_ports_follow_from_the_mode() -> None:
     [
         ("inner", [{"a": 1, "b": 1}]),
         ("left", [{"a": 1, "b": 1}, {"a": 2}]),
+        ("right", [{"a": 1, "b": 1}]),
         ("outer", [{"a": 1, "b": 1}, {"a": 2}]),
+        ("anti", [{"a": 2}]),
     ],
 )
 def test_by_position_drops_or_keeps_what_is_left_over(join: str, expected: list[Any]) -> None:
@@ -56,7 +60,9 @@ def test_by_position_keeps_what_is_left_over_on_the_right_only_for_outer() -> No
     [
         ("inner", [{"k": 1, "l": "a", "r": "x"}]),
         ("left", [{"k": 1, "l": "a", "r": "x"}, {"k": 2, "l": "b"}]),
+        ("right", [{"k": 1, "l": "a", "r": "x"}, {"k": 3, "r": "z"}]),
         ("outer", [{"k": 1, "l": "a", "r": "x"}, {"k": 2, "l": "b"}, {"k": 3, "r": "z"}]),
+        ("anti", [{"k": 2, "l": "b"}]),
     ],
 )
 def test_by_key_joins_as_a_database_does(join: str, expected: list[Any]) -> None:
@@ -116,6 +122,48 @@ def test_a_merge_that_would_explode_is_stopped(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(MergeTooLarge, match="more than 99 items"):
         by_key([{"k": 1}] * 10, [{"k": 1}] * 10)
+
+
+def test_items_that_are_not_joined_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge_module, "ITEMS_MAX", 9)
+
+    assert by_key([{"k": 1}] * 10 + [{"k": 2}], [{"k": 1}] * 10, join="anti") == [{"k": 2}]
+
+
+def test_what_comes_of_one_item_leads_back_to_it() -> None:
+    given = {"left": [{"k": 1}, {"k": 2}], "right": [{"k": 3}, {"k": 1}]}
+    params = {"mode": "by_key", "left_key": "k"}
+
+    assert run("flow.merge", {**params, "join": "outer"}, given).lineage == {"main": [-1, 1, 2]}
+    assert run("flow.merge", {**params, "join": "anti"}, given).lineage == {"main": [1]}
+
+
+def test_cross_pairs_everything_with_everything() -> None:
+    ran = run("flow.merge", {"mode": "cross"}, {"left": [{"a": 1}, {"a": 2}], "right": [{"b": 1}, {"b": 2}]})
+
+    assert ran.ports == {"main": [{"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 1}, {"a": 2, "b": 2}]}
+    assert ran.lineage == {"main": [-1, -1, -1, -1]}
+
+
+def test_a_cross_with_nothing_is_nothing() -> None:
+    assert run("flow.merge", {"mode": "cross"}, {"left": [{"a": 1}], "right": []}).ports == {}
+
+
+def test_a_cross_that_would_explode_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge_module, "ITEMS_MAX", 99)
+
+    with pytest.raises(MergeTooLarge):
+        run("flow.merge", {"mode": "cross"}, {"left": [{"a": 1}] * 10, "right": [{"b": 1}] * 10})
+
+
+@pytest.mark.parametrize(("branch", "chosen", "origin"), [("left", {"a": 1}, 0), ("right", {"b": 2}, 1)])
+def test_the_chosen_branch_goes_on_unchanged(branch: str, chosen: dict[str, int], origin: int) -> None:
+    given = {"left": [{"a": 1}], "right": [{"b": 2}]}
+
+    ran = run("flow.merge", {"mode": "choose", "branch": branch}, given)
+
+    assert ran.ports == {"main": [chosen]}
+    assert ran.lineage == {"main": [origin]}
 
 
 def test_by_key_needs_a_key() -> None:

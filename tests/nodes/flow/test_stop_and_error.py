@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from budflow.model.control import CallEnded
 from budflow.model.failure import Failure
-from budflow.model.node import CallEnded
 from budflow.nodes.flow.stop_and_error import StopAndErrorParams
 from tests.nodes.harness import run, spec_of
 

@@ -46,6 +46,44 @@ def test_the_ports_follow_from_the_cases() -> None:
     assert switch_ports({"cases": "{{ $json.cases }}"}) == ()
 
 
+ROUTE = {"route": "{{ $json.kind }}", "ports": ["a", "b"]}
+KINDS: list[Any] = [{"kind": "b"}, {"kind": "a"}, {"kind": "c"}, {"kind": None}]
+
+
+def test_an_expression_may_name_the_port() -> None:
+    ran = run("flow.switch", {**ROUTE, "fallback": "port"}, KINDS)
+
+    assert ran.lineage == {"b": [0], "a": [1], "fallback": [2, 3]}
+    assert run("flow.switch", ROUTE, KINDS).lineage == {"b": [0], "a": [1]}
+
+
+def test_a_route_that_is_no_text_fails_the_item() -> None:
+    assert run("flow.switch", ROUTE, [{"kind": 3}, {"kind": "a"}]).lineage == {"a": [1], "error": [0]}
+
+
+def test_the_ports_of_a_route_are_those_that_are_named() -> None:
+    assert switch_ports(ROUTE) == ("a", "b")
+    assert switch_ports({**ROUTE, "fallback": "port"}) == ("a", "b", "fallback")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"route": "{{ $json.kind }}"},
+        {"ports": ["a"]},
+        {"route": "a", "ports": ["a", "a"]},
+        {"route": "a", "ports": ["error"]},
+        {"route": "a", "ports": ["A"]},
+        {"route": "a", "ports": ["a"], "cases": [{"port": "a", "when": True}]},
+        {"ports": ["a"], "cases": [{"port": "a", "when": True}]},
+    ],
+)
+def test_there_is_one_way_to_choose(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SwitchParams.model_validate(wrong)
+
+
 @pytest.mark.parametrize(
     "ports",
     [[], ["a", "a"], ["fallback"], ["error"], ["A"], ["1a"], ["a-b"], [""], ["a" * 65], [f"p{n}" for n in range(65)]],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from budflow.model.node import CallEnded, Respond
+from budflow.model.control import CallEnded, Respond
 from budflow.nodes.http.respond import RespondParams
 from tests.nodes.harness import run, spec_of
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable, TextRefused
 from budflow.storage.postgres.store import DatabaseUrlRefused, PostgresStore
 from tests.servers import PostgresServer, new_database

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from budflow.execution.ports import JournalWrite
+from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.sqlite.store import SqliteStore
 from tests.storage.journals import event, running

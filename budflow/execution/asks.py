@@ -1,0 +1,37 @@
+"""What a control node's function asks for, as commands of the core; each is known by its kind and number."""
+
+from budflow.execution import state as s
+from budflow.execution.node_result import ResultMalformed
+from budflow.graph.plan import PlanNode
+from budflow.model import control as n
+
+Asked = n.CallWorkflow | n.Wait | n.Resolve | n.Reserve | n.Respond
+
+
+def ask_of(at: s.At, command: Asked) -> tuple[tuple[str, int], s.Command]:
+    """The key of what is asked for, and the command."""
+    match command:
+        case n.CallWorkflow(call, workflow_id, version, source, awaited):
+            return ("call", call), s.CallChild(at, call, workflow_id, version, source, awaited)
+        case n.Wait(wait, reason, seconds, until, ask):
+            return ("wait", wait), s.StartWait(at, wait, reason, seconds, until, ask)
+        case n.Resolve(number, source):
+            return ("resolve", number), s.ResolveParams(at, number, source)
+        case n.Reserve(number, key, amount, limit, per_seconds):
+            return ("reserve", number), s.ReserveRate(at, number, key, amount, limit, per_seconds)
+        case n.Respond(status_code, headers, body):
+            return ("answer", 0), s.Answer(at, status_code, headers, body)
+
+
+def count_of(node: PlanNode, control: s.Control, source: n.ItemsFrom) -> int:
+    """How many items enter a body. Raises ResultMalformed where the control node has no such items."""
+    match source:
+        case n.FromInputs():
+            return control.items
+        case n.FromItems(start, stop):
+            return max(0, min(stop, control.items) - max(start, 0))
+        case n.FromBody(body, number):
+            ended = control.ended.get(body)
+            if ended is not None and ended[0] == number:
+                return ended[1]
+    raise ResultMalformed(f"`{node.spec.name}` started a body with items that it does not have: {source}.")

@@ -1,0 +1,66 @@
+"""What executing needs of a blob store, and what can be wrong with a blob. Adapters meet this by shape."""
+
+from typing import BinaryIO, Protocol
+
+from budflow.errors import BudflowError
+from budflow.model.item import BlobRef
+
+
+class BlobUnreadable(BudflowError):
+    """A blob cannot be read."""
+
+    code = "blob.unreadable"
+    http_status = 500
+    hint = "Look at the disk that holds the blobs, and at the permissions of their directory."
+
+
+class BlobMissing(BlobUnreadable):
+    """A blob that an execution refers to is not in the blob store."""
+
+    code = "blob.missing"
+    hint = "Was the directory of blobs moved or restored without it? Put it back, then retry the execution."
+
+
+class BlobCorrupt(BlobUnreadable):
+    """A blob is not what was written: its hash is another."""
+
+    code = "blob.corrupt"
+    hint = (
+        "Restore the blob from a backup and look for a faulty disk; or fork the execution from the node that made it."
+    )
+
+
+class BlobUnwritable(BudflowError):
+    """A blob cannot be written."""
+
+    code = "blob.unwritable"
+    http_status = 503
+    hint = "Is the disk full? Look at the directory that `blob_url` names."
+
+
+class BlobWriter(Protocol):
+    """A blob in the making; nobody sees it before it is finished. All of it blocks, and raises BlobUnwritable."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> BlobRef:
+        """Make it durable under the hash of what was written."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave nothing behind; without effect on one that is finished."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Immutable bytes by project and SHA-256. All of it blocks; any thread may call it."""
+
+    def open_writer(self, project_id: str) -> BlobWriter: ...
+
+    def read(self, project_id: str, sha256: str, start: int, size: int) -> bytes:
+        """A range; shorter where the blob ends before. Raises BlobMissing, BlobUnreadable."""
+        ...
+
+    def scratch(self) -> BinaryIO:
+        """A new file without a name and without a buffer, gone when it is closed. Raises BlobUnwritable."""
+        ...

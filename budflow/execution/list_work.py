@@ -1,0 +1,187 @@
+"""The loop around nodes that see many items at once: batch after batch, or a whole list that comes in parts."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from budflow.execution.blobs import BlobUnreadable
+from budflow.execution.node_result import (
+    NodeResult,
+    NodeRun,
+    ResultMalformed,
+    all_failed,
+    check_items,
+    error_of,
+    failed_port,
+    failure_of,
+    holds_much,
+    relieve,
+)
+from budflow.execution.spill import Gathered
+from budflow.model.item import Item
+from budflow.model.node import Batch, Outputs
+from budflow.model.spilled import Spilled
+
+BATCH_ITEMS_MAX = 1_000
+BATCH_SECONDS = 0.010
+FIRST_BATCH_ITEMS = 200
+
+
+async def run_batches(run: NodeRun, result: NodeResult) -> None:
+    """Call a `batch` node for one slice of its items after the other, each as large as takes some milliseconds."""
+    start, size, count = 0, FIRST_BATCH_ITEMS, len(run.items)
+    spilled = run.items if isinstance(run.items, Spilled) else None
+    while True:
+        items = run.items[start : start + size] if spilled is None else spilled.block(start, size)
+        began = time.perf_counter()
+        _call_batch(run, result, items, start)
+        start += len(items)
+        if start >= count or (result.failed and run.node.node.on_error == "stop"):
+            return
+        spent = time.perf_counter() - began
+        size = max(1, min(BATCH_ITEMS_MAX, int(size * BATCH_SECONDS / max(spent, 1e-6))))
+        if holds_much(run, result):
+            await relieve(run, result)
+        await asyncio.sleep(0)
+
+
+async def run_list(run: NodeRun, result: NodeResult) -> None:
+    """Call a `list` node, which gives all at once or part after part; of one that fails in between nothing stays."""
+    if run.in_doubt:
+        result.failed.update(run.in_doubt)
+        return
+    if run.done:
+        return  # A person said that it happened.
+    task = asyncio.current_task()
+    batch = _batch(run, run.items, 0)
+    aside = run.open_aside() if run.open_aside is not None and isinstance(run.items, Spilled) else None
+    if aside is not None:
+        batch.put_aside = aside.put
+    try:
+        given = run.node.spec.call(batch)
+        if isinstance(given, Outputs):
+            _collect(run, result, batch, given, 0)
+        else:
+            await _take_parts(run, result, batch, given if run.node.spec.awaits else _paced(given))
+    except BlobUnreadable:
+        raise
+    except (Exception, asyncio.CancelledError) as error:
+        _discard(result)
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
+        _fail_all(run, result, run.items, 0, error)
+    finally:
+        if aside is not None:
+            aside.close()
+
+
+def run_whole(run: NodeRun, result: NodeResult) -> None:
+    """Call a `batch` or `list` node with all its items, without a pause."""
+    _call_batch(run, result, run.items, 0)
+
+
+async def _take_parts(
+    run: NodeRun, result: NodeResult, batch: Batch[Any], parts: AsyncGenerator[Outputs, None]
+) -> None:
+    async with aclosing(parts):
+        async for outputs in parts:
+            _collect(run, result, batch, outputs, 0)
+            if result.failed and run.node.node.on_error == "stop":
+                return
+            if holds_much(run, result):
+                await relieve(run, result)
+
+
+async def _paced(parts: Iterable[Outputs]) -> AsyncGenerator[Outputs, None]:
+    """The parts, with a pause for others whenever it is due."""
+    began = time.perf_counter()
+    for outputs in parts:
+        yield outputs
+        if time.perf_counter() - began > BATCH_SECONDS:
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+
+
+def _call_batch(run: NodeRun, result: NodeResult, items: Sequence[Item], start: int) -> None:
+    batch = _batch(run, items, start)
+    try:
+        given = run.node.spec.call(batch)
+        # Parts are collected only when all are well: what is half kept would be there twice once it fails.
+        for outputs in (given,) if isinstance(given, Outputs) else list(given):
+            _collect(run, result, batch, outputs, start)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the boundary of a node's call
+        _fail_all(run, result, items, start, error)
+
+
+def _batch(run: NodeRun, items: Sequence[Item], start: int) -> Batch[Any]:
+    params, scope = run.node.params, run.scope
+    fixed = params.fixed  # Without expressions there is nothing to see, and nothing to evaluate for each item.
+    return Batch(
+        items=items,
+        # Only `batch` nodes are cut into slices, and those have one port.
+        ports=run.ports if len(items) == len(run.items) else dict.fromkeys(run.ports, range(len(items))),
+        resolve=lambda index: (
+            params.resolve(scope(None if index is None else start + index)) if fixed is None else fixed
+        ),
+        now=run.now,
+        files=run.files,
+        static=run.static,
+    )
+
+
+def _collect(run: NodeRun, result: NodeResult, batch: Batch[Any], outputs: Outputs, start: int) -> None:
+    items = batch.items
+    given: dict[str, tuple[list[Item], list[int]]] = {}
+    for port, (new, sources) in outputs.ports.items():
+        if port not in run.node.output_names:
+            raise ResultMalformed(f"`{run.node.spec.name}` gave items to a port `{port}` that it does not have.")
+        pairs = zip(new, sources, strict=True)
+        checked = [items[source] if item is None else item for item, source in pairs]
+        check_items(run.node, checked)
+        given[port] = (checked, [source + start if source >= 0 else -1 for source in sources])
+    if outputs.rejected:
+        _reject(run, result, given, outputs)
+    for port, (checked, origins) in given.items():
+        kept, lineage = result.ports.setdefault(port, ([], []))
+        kept.extend(checked)
+        lineage.extend(origins)
+    for index, problem in {**batch.failed, **outputs.failed}.items():
+        result.failed[start + index] = failure_of(run.node, problem)
+    batch.failed = {}
+
+
+def _reject(run: NodeRun, result: NodeResult, given: Gathered, outputs: Outputs) -> None:
+    """Do with new items that failed what `on_error` says; those that pass on by the same port keep their place."""
+    target = failed_port(run.node)
+    gone: dict[str, set[int]] = {}
+    for port, place, problem in outputs.rejected:
+        failure = failure_of(run.node, problem)
+        items, lineage = given[port]
+        if run.node.node.on_error == "stop":
+            result.failed.setdefault(max(0, lineage[place]), failure)
+        elif port == target:
+            items[place] = items[place]._replace(error=error_of(failure))
+        else:
+            failed, sources = given.setdefault(target, ([], []))
+            failed.append(items[place]._replace(error=error_of(failure)))
+            sources.append(lineage[place])
+            gone.setdefault(port, set()).add(place)
+    for port, places in gone.items():
+        items, lineage = given[port]
+        left = [place for place in range(len(items)) if place not in places]
+        given[port] = ([items[place] for place in left], [lineage[place] for place in left])
+
+
+def _fail_all(run: NodeRun, result: NodeResult, items: Sequence[Item], start: int, error: BaseException) -> None:
+    failed = all_failed(items, failure_of(run.node, error))
+    result.fatal = failed.fatal
+    result.failed.update({start + ordinal: failure for ordinal, failure in failed.failed.items()})
+
+
+def _discard(result: NodeResult) -> None:
+    result.ports, result.failed = {}, {}
+    if result.spill is not None:
+        result.spill.close()
+        result.spill = None

@@ -1,0 +1,27 @@
+"""What a run may use of the process that it is in: the capabilities that its nodes get, and the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from budflow.execution.lists import ListStore
+from budflow.execution.ports import Heavy
+from budflow.model.execution import Place
+from budflow.model.files import NO_FILES, FilesCapability
+from budflow.model.identity import utc_now
+from budflow.model.node import HttpCapability
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run may use of the process that it is in. `heavy` runs segments elsewhere; None: here.
+
+    `lists` is where lists go that are too long for memory; None: they stay in it.
+    """
+
+    place: Place
+    http: HttpCapability
+    heavy: Heavy | None = None
+    now: Callable[[], datetime] = utc_now
+    files: FilesCapability = NO_FILES
+    lists: ListStore | None = None

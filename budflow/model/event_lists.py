@@ -1,0 +1,41 @@
+"""The lists of items that an event holds: which blobs they stand in, and the same event with other lists."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from budflow.model import event as e
+from budflow.model.item import BlobRef, ItemList
+from budflow.model.spilled import Spilled
+
+#: The events that hold one list, as `items`.
+_WITH_ITEMS = (e.Admitted, e.ChildFinished, e.ItemsFinished, e.RoundsFinished)
+
+
+def lists_of(event: e.Event) -> Iterable[ItemList]:
+    """Every list of items in the event."""
+    if isinstance(event, e.NodeFinished):
+        return event.outputs.values()
+    return (event.items,) if isinstance(event, _WITH_ITEMS) else ()
+
+
+def blobs_of(event: e.Event) -> tuple[BlobRef, ...]:
+    """The blobs that must be kept for as long as the event is."""
+    found: dict[str, BlobRef] = {}
+    for items in lists_of(event):
+        if isinstance(items.items, Spilled):
+            for part in items.items.parts:
+                if part.ref is not None:
+                    found[part.ref.sha256] = BlobRef(part.ref.sha256, part.ref.size_bytes)
+    return tuple(found.values())
+
+
+def with_lists(event: e.Event, change: Callable[[ItemList], ItemList]) -> e.Event:
+    """The event with each of its lists changed; the same one where no list is."""
+    old = list(lists_of(event))
+    new = [change(items) for items in old]
+    if all(one is other for one, other in zip(new, old, strict=True)):
+        return event
+    if isinstance(event, e.NodeFinished):
+        return replace(event, outputs=dict(zip(event.outputs, new, strict=True)))
+    assert isinstance(event, _WITH_ITEMS)  # noqa: S101 - no other event has lists
+    return replace(event, items=new[0])

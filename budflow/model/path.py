@@ -1,0 +1,18 @@
+"""Node paths: a node's key with the round of each loop around it, such as `price[3][0]`."""
+
+import re
+
+_PATH = re.compile(r"([a-z][a-z0-9_]{0,63})((?:\[\d{1,9}\])*)")
+
+
+def path_of(node: str, rounds: tuple[int, ...]) -> str:
+    """Key and rounds as one text."""
+    return node if not rounds else node + "".join(f"[{number}]" for number in rounds)
+
+
+def parse_path(path: str) -> tuple[str, tuple[int, ...]]:
+    """The reverse of `path_of`. Raises ValueError."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path[:100]!r} is no node path")
+    return match[1], tuple(int(number) for number in re.findall(r"\d+", match[2]))

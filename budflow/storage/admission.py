@@ -1,0 +1,40 @@
+"""Whether an execution may come in: its idempotency key and its limit, decided without a database."""
+
+from datetime import datetime, timedelta
+
+from budflow.execution.records import TriggerKey
+from budflow.model.execution import Execution, KeyKnown, KeyReused, LimitReached
+from budflow.storage.rows import refuse_unstorable
+from budflow.storage.writes import Known
+
+#: A key that is older counts as unknown.
+KEY_LIFE = timedelta(hours=24)
+
+
+def check_key(known: Known, key: TriggerKey, at: datetime) -> None:
+    """Raise KeyKnown or KeyReused where the key came in before `at`, and TextRefused where it cannot be stored."""
+    refuse_unstorable(trigger_key=key.key, fingerprint=key.fingerprint)
+    found = known.keys.get((key.project_id, key.key))
+    if found is None or found.created_at < at - KEY_LIFE:
+        return
+    if found.fingerprint != key.fingerprint:
+        raise KeyReused
+    raise KeyKnown(execution_id=found.execution_id)
+
+
+def displaced_by(known: Known, new: Execution) -> list[tuple[str, bool]]:
+    """The executions to cancel so that `new` finds room in its group, and whether a caller awaits each.
+
+    Of a group that cancels its oldest, those that are being cancelled already take no room. Raises LimitReached where
+    the policy is to drop.
+    """
+    limit, heads = new.limit, known.heads
+    if limit is None or limit.policy == "queue":
+        return []
+    live = [one for one in known.groups.get(limit.key, {}).items() if one[0] not in heads or not heads[one[0]].ended]
+    if limit.policy == "cancel_oldest":
+        staying = [one for one in live if not heads[one[0]].cancelling]
+        return staying[: max(0, len(staying) + 1 - limit.running_max)]
+    if len(live) >= limit.running_max:
+        raise LimitReached(running_max=limit.running_max)
+    return []

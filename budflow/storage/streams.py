@@ -1,0 +1,208 @@
+"""The queue in SQL, read as streams: what one workflow has at one priority and limit, oldest first.
+
+A flood of one workflow must not cost time when another is looked for. So nothing here sorts or counts the queue: the
+head of every stream is found by jumps in the index `executions_to_claim` (a loose index scan, as in
+https://wiki.postgresql.org/wiki/Loose_indexscan), and of the streams that matter only the first few rows are read.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Boolean, ColumnElement, Connection, TextClause, literal_column, text
+
+from budflow.model.identity import utc_now
+from budflow.storage.fairness import Candidate
+from budflow.storage.rows import Row, to_micros
+from budflow.storage.schema import CLAIMABLE, GATE, SINCE, SUSPECTED
+
+#: Of more streams than this a claim looks at a part, and the next claim at the next part.
+HEADS_MAX = 2_000
+#: At so many suspects a claim looks, those first whose back-off ended first.
+SUSPECTS_MAX = 100
+
+Position = tuple[str, str, str, int]  # Project, workflow, gate and priority: the beginning of the index.
+START: Position = ("", "", "", -(2**31))
+SQLITE, POSTGRES = "sqlite", "postgresql"
+
+#: Conditions that are spelled out, because a partial index does not serve a parameter.
+RUNNING: ColumnElement[bool] = literal_column("executions.status = 'running'", Boolean)
+WAITING: ColumnElement[bool] = literal_column("executions.status = 'waiting'", Boolean)
+TAKES_ROOM: ColumnElement[bool] = literal_column(
+    "executions.limit_key IS NOT NULL AND executions.status IN ('running', 'waiting')", Boolean
+)
+
+# Statements. They differ where SQLite must be told its index, and has no LATERAL and no rivals. Only constants of this
+# package are put together; values are parameters.
+
+_COLUMNS = f"""e.id, e.project_id, e.workflow_id, e.priority, e.status, e.limit_max,
+    {SINCE.format("e.")} AS since, {GATE.format("e.")} AS gate"""
+_ACTIVE = f"""CASE WHEN {GATE.format("e.")} = '' THEN 0 ELSE
+    (SELECT count(*) FROM executions AS a WHERE a.limit_key = e.limit_key AND a.limit_key IS NOT NULL
+     AND a.status IN ('running', 'waiting')) END AS active"""  # noqa: S608 - see above
+_DUE = f"({{0}}status = 'queued' OR {SINCE} <= :now)"
+_LEASE = """UPDATE executions SET status = 'running', runner = :runner, token = executions.token + 1,
+    waiting = NULL, wake_at = NULL"""
+
+
+def _next_head(after: Sequence[str], hint: str) -> str:
+    """The id of the head of the next stream: the next priority, else the next gate, workflow or project."""
+    names = ("x.project_id", "x.workflow_id", GATE.format("x."), "x.priority")
+    order = (*names, SINCE.format("x."), "x.id")
+    jumps = (
+        f"""(SELECT x.id FROM executions AS x {hint} WHERE {CLAIMABLE.format("x.")}
+             AND {" AND ".join(f"{names[i]} {'>' if i == fixed else '='} {after[i]}" for i in range(fixed + 1))}
+             ORDER BY {", ".join(order[fixed:])} LIMIT 1)"""  # noqa: S608 - see above
+        for fixed in (3, 2, 1, 0)
+    )
+    return f"coalesce({', '.join(jumps)})"
+
+
+def _heads(hint: str) -> TextClause:
+    here = ("h.project_id", "h.workflow_id", GATE.format("h."), "h.priority")
+    return text(
+        f"""WITH RECURSIVE head (id, number) AS (
+            SELECT {_next_head((":project", ":workflow", ":gate", ":priority"), hint)}, 1
+            UNION ALL
+            SELECT {_next_head(here, hint)}, head.number + 1
+            FROM head JOIN executions AS h ON h.id = head.id WHERE head.number < :heads_max)
+        SELECT {_COLUMNS}, {_ACTIVE} FROM head JOIN executions AS e ON e.id = head.id ORDER BY head.number"""  # noqa: S608 - see above
+    )
+
+
+def _first_of_stream(hint: str, stream: Sequence[str], limit: str) -> str:
+    names = ("x.project_id", "x.workflow_id", GATE.format("x."), "x.priority")
+    return f"""SELECT x.id FROM executions AS x {hint} WHERE {CLAIMABLE.format("x.")} AND {_DUE.format("x.")}
+        AND {" AND ".join(f"{name} = {value}" for name, value in zip(names, stream, strict=True))}
+        ORDER BY {SINCE.format("x.")}, x.id LIMIT {limit}"""  # noqa: S608 - see above
+
+
+_INDEX = "INDEXED BY executions_to_claim"
+_OF_SQLITE = tuple(f"json_extract(s.value, '$[{i}]')" for i in range(4))
+_OF_POSTGRES = ("s.value ->> 0", "s.value ->> 1", "s.value ->> 2", "CAST(s.value ->> 3 AS integer)")
+_GIVEN_STREAMS = "jsonb_array_elements(CAST(:streams AS jsonb)) AS s (value)"
+
+_NOW = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
+_KEEP_TO_INDEXES = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config(name, 'off', true) "
+    "FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'jit']) AS name"
+)
+_HEADS = {SQLITE: _heads(_INDEX), POSTGRES: _heads("")}
+_STREAMS = {
+    SQLITE: text(
+        f"""SELECT {_COLUMNS} FROM json_each(:streams) AS s CROSS JOIN executions AS e
+        WHERE e.id IN ({_first_of_stream(_INDEX, _OF_SQLITE, ":depth")})"""  # noqa: S608 - see above
+    ),
+    POSTGRES: text(
+        f"""SELECT {_COLUMNS} FROM {_GIVEN_STREAMS}
+        CROSS JOIN LATERAL ({_first_of_stream("", _OF_POSTGRES, ":depth")}) AS first
+        JOIN executions AS e ON e.id = first.id"""  # noqa: S608 - see above
+    ),
+}
+_SUSPECTS = text(
+    f"""SELECT {_COLUMNS}, {_ACTIVE} FROM executions AS e WHERE {SUSPECTED.format("e.")} AND e.not_before <= :now
+    AND {_DUE.format("e.")} ORDER BY e.not_before LIMIT :suspects_max"""  # noqa: S608 - see above
+)
+_TAKE_IDS = text(f"{_LEASE} WHERE id IN (SELECT value FROM json_each(:ids)) RETURNING *")  # noqa: S608 - see above
+_TAKE_STREAMS = text(
+    f"""WITH due AS MATERIALIZED (
+        SELECT first.id FROM {_GIVEN_STREAMS} CROSS JOIN LATERAL (
+            {_first_of_stream("", _OF_POSTGRES, "CAST(s.value ->> 4 AS integer)")} FOR UPDATE SKIP LOCKED) AS first
+    ), suspected AS MATERIALIZED (
+        SELECT x.id FROM executions AS x WHERE {SUSPECTED.format("x.")}
+        AND x.id IN (SELECT jsonb_array_elements_text(CAST(:suspects AS jsonb))) FOR UPDATE SKIP LOCKED)
+    {_LEASE} FROM (SELECT id FROM due UNION ALL SELECT id FROM suspected) AS given WHERE executions.id = given.id
+    RETURNING executions.*"""  # noqa: S608 - see above
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The oldest of a stream. `due` is false where it is a timer's, later than now; `active` counts its limit's."""
+
+    candidate: Candidate
+    due: bool
+    active: int
+
+    @property
+    def position(self) -> Position:
+        """The stream's place in the index."""
+        return position_of(self.candidate)
+
+
+def position_of(candidate: Candidate) -> Position:
+    """The place of the candidate's stream in the index."""
+    return candidate.project_id, candidate.workflow_id, candidate.gate, candidate.priority
+
+
+def database_now(conn: Connection) -> int:
+    """The database's time in microseconds since 1970."""
+    if conn.dialect.name == SQLITE:
+        return to_micros(utc_now())  # It runs in this process.
+    now: int = conn.execute(_NOW).scalar_one()
+    return now
+
+
+def begin(conn: Connection) -> int:
+    """The database's time; PostgreSQL is also told to keep to the indexes in this transaction, and to plan anew.
+
+    Its statistics lag behind a queue that fills and empties in seconds, and a plan that was made for an empty table
+    would be kept. Planning costs 1 ms.
+    """
+    if conn.dialect.name != SQLITE:
+        conn.execute(_KEEP_TO_INDEXES)
+    return database_now(conn)
+
+
+def read_heads(conn: Connection, after: Position, now: int) -> list[Head]:
+    """The heads of up to HEADS_MAX streams behind a position, in the order of the index."""
+    place = dict(zip(("project", "workflow", "gate", "priority"), after, strict=True))
+    rows = conn.execute(_HEADS[conn.dialect.name], {**place, "heads_max": HEADS_MAX}).mappings()
+    return [Head(_candidate(row), row["status"] == "queued" or row["since"] <= now, row["active"]) for row in rows]
+
+
+def read_streams(conn: Connection, positions: Iterable[Position], depth: int, now: int) -> list[Candidate]:
+    """The first `depth` of each stream that are due."""
+    streams = orjson.dumps(list(positions)).decode()
+    rows = conn.execute(_STREAMS[conn.dialect.name], {"streams": streams, "depth": depth, "now": now}).mappings()
+    return [_candidate(row) for row in rows]
+
+
+def read_suspects(conn: Connection, now: int) -> list[Head]:
+    """Suspects whose back-off is over; they belong to no stream."""
+    rows = conn.execute(_SUSPECTS, {"suspects_max": SUSPECTS_MAX, "now": now}).mappings()
+    return [Head(_candidate(row, suspect=True), due=True, active=row["active"]) for row in rows]
+
+
+def take(conn: Connection, runner: str, chosen: Sequence[Candidate], now: int) -> list[Row]:
+    """Lease what was chosen and give the rows after that.
+
+    In PostgreSQL a rival may hold some of it by now. They are passed over, and the next of their streams are taken.
+    """
+    if conn.dialect.name == SQLITE:
+        ids = orjson.dumps([candidate.id for candidate in chosen]).decode()
+        return list(conn.execute(_TAKE_IDS, {"runner": runner, "ids": ids}).mappings())
+    wanted: dict[Position, int] = {}
+    for candidate in chosen:
+        if not candidate.suspect:
+            wanted[position_of(candidate)] = wanted.get(position_of(candidate), 0) + 1
+    values = {
+        "runner": runner,
+        "now": now,
+        "streams": orjson.dumps([(*position, number) for position, number in wanted.items()]).decode(),
+        "suspects": orjson.dumps([candidate.id for candidate in chosen if candidate.suspect]).decode(),
+    }
+    return list(conn.execute(_TAKE_STREAMS, values).mappings())
+
+
+def _candidate(row: Row, *, suspect: bool = False) -> Candidate:
+    return Candidate(
+        id=row["id"],
+        project_id=row["project_id"],
+        workflow_id=row["workflow_id"],
+        priority=row["priority"],
+        since=row["since"],
+        gate=row["gate"],
+        limit_max=row["limit_max"],
+        suspect=suspect,
+    )
