@@ -17,7 +17,7 @@ STEP = setting(x="{{ $json.total + 1 }}")
 NODES = (125, 250, 500)
 ITEMS = (250_000, 500_000, 1_000_000)
 NODE_ROUNDS = 10
-ITEM_ROUNDS = 2
+ITEM_ROUNDS = 3
 
 
 def branches(count: int) -> Mapping[str, Any]:

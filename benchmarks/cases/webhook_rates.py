@@ -17,8 +17,8 @@ from budflow.cli.demo.server_process import ServerProcess, server_process
 
 TITLE = "Webhooks a second"
 ROUNDS = 3
-SECONDS = 4
-WARM_SECONDS = 2
+SECONDS = 3
+WARM_SECONDS = 1
 CONNECTIONS = (10, 50)
 GOALS = {SQLITE: 1_200, POSTGRES: 800}
 ONLY_END_GOAL = 2_000

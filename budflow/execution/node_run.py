@@ -38,19 +38,18 @@ async def run_node(run: NodeRun) -> NodeResult:
             await work(run, result)
         else:
             await _run_in_time(run, result, run.node.node.timeout_seconds)
-    except BlobUnreadable as error:
+        if holds_much(run, result):  # Most runs do not: they are not to wait for a coroutine that does nothing.
+            await store(run, result)
+    except (BlobUnreadable, BlobUnwritable, EventUnwritable) as error:
         result.fatal = failure_of(run.node, error)
-    except (BlobUnwritable, EventUnwritable) as error:
-        result.fatal = failure_of(run.node, error)
-    except BaseException:
+    finally:
         if result.spill is not None:
             result.spill.close()
-        raise
-    return await store_much(run, result)
+    return result
 
 
 async def store_much(run: NodeRun, result: NodeResult) -> NodeResult:
-    """The result, with what is too much for memory in blobs, durable."""
+    """The result that another process gave, with what is too much for memory in blobs, durable."""
     try:
         if holds_much(run, result):
             await store(run, result)

@@ -176,7 +176,8 @@ class Run:
             while self._commands:
                 command = self._commands.popleft()
                 if isinstance(command, s.StartNode):
-                    following = self._start_node(command.at, chain) or following
+                    # Of several rounds of the segment's own nodes that begin now, it goes on with one.
+                    following = self._start_node(command.at, chain if following is None else None) or following
                 else:
                     self._do(command)
         finally:

@@ -125,6 +125,27 @@ SHAPES: dict[str, tuple[Mapping[str, Any], Sequence[str]]] = {
         },
         ["start > both"],
     ),
+    "rounds of rounds, which the last effect of a round lets begin": (
+        {
+            **START,
+            "loop": {
+                "type": "flow.while",
+                "params": {"condition": "{{ ($json?.round or 0) < 2 }}"},
+                "bodies": {
+                    "body": body(
+                        {
+                            "each": each(body({"post3": POST}, "$in > post3"), concurrency=3),
+                            "again": setting(round="{{ ($json?.round or 0) + 1 }}"),
+                        },
+                        "$in > each",
+                        "$in > again",
+                        "again > $out",
+                    )
+                },
+            },
+        },
+        ["start > loop"],
+    ),
     "wait": (
         {
             **START,

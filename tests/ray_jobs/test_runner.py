@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from budflow.execution.ports import Heavy
+from budflow.execution.ports import Heavy, Work
 from budflow.model import event as e
 from budflow.model.execution import Execution, Place
 from budflow.model.identity import new_id, utc_now
@@ -16,7 +16,7 @@ from ray_jobs.executor import RayExecutor
 from ray_jobs.runner import RunnerActor, RunUnknown
 from ray_jobs.wire import Report, pack_events, pack_work, unpack_report
 from tests.egress.loopback import Loopback, serving
-from tests.execution.fakes import until
+from tests.execution.fakes import plan_of, until
 from tests.execution.heavy_nodes import open_test_runner
 from tests.execution.office import Flow
 
@@ -44,11 +44,17 @@ def fetching(loopback: Loopback, path: str = "/") -> Flow:
     return Flow({"fetch": fetch}, ["start > fetch"])
 
 
+def packed(execution: Execution, admitted: e.Admitted) -> bytes:
+    """The work as the owner sends it; the plan is made over there."""
+    _, plan = plan_of({"start": {"type": "trigger.manual"}}, [])
+    return pack_work(Work(execution, {}, plan, (admitted,)))
+
+
 async def begin(actor: RunnerActor, flow: Flow, execution_id: str = "exe_1") -> Report:
     now = utc_now()
     execution = Execution(execution_id, "default", new_id("wf"), 1, "api", "running", now)
     admitted = e.Admitted(now, "start", "api", "test", ItemList.of([{}]))
-    return unpack_report(await actor.begin(pack_work(execution, [admitted]), orjson.dumps(flow.document("test"))))
+    return unpack_report(await actor.begin(packed(execution, admitted), orjson.dumps(flow.document("test"))))
 
 
 async def resume(actor: RunnerActor, *, durable: bool) -> Report:
@@ -131,6 +137,6 @@ async def test_only_the_most_recent_plans_are_kept(actor: RunnerActor, monkeypat
     admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of([{}]))
     for number, workflow_id in enumerate(["a", "b", "a", "c", "a", "b"]):
         execution = Execution(f"exe_{number}", "default", workflow_id, 1, "api", "running", utc_now())
-        await actor.begin(pack_work(execution, [admitted]), orjson.dumps(PURE.document("test")))
+        await actor.begin(packed(execution, admitted), orjson.dumps(PURE.document("test")))
 
     assert compiled == ["a", "b", "c", "b"]

@@ -17,9 +17,10 @@ from ray_jobs.tasks import (
     execute_workflow_task,
     retry_failed_execution_task,
 )
-from ray_jobs.wire import pack_work, unpack_events
+from ray_jobs.wire import unpack_events
 from tests.execution.heavy_nodes import open_test_runner
 from tests.execution.office import Flow
+from tests.ray_jobs.test_runner import packed
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
@@ -94,7 +95,7 @@ async def test_cleaning_up_frees_what_an_actor_holds(ray_executor: RayExecutor) 
     execution = Execution("exe_orphan", "default", "wf_orphan", 1, "api", "running", now)
     admitted = e.Admitted(now, "start", "api", "test", ItemList.of([{}]))
     runner = ray_executor.pool.runners[0]
-    await runner.actor.begin.remote(pack_work(execution, [admitted]), document(block))
+    await runner.actor.begin.remote(packed(execution, admitted), document(block))
 
     names = (*(f"run_test/{runner.name}" for runner in ray_executor.pool.runners), "run_test/nobody")
     held = await cleanup_execution_task.remote("exe_orphan", names, NAMESPACE)
