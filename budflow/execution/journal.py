@@ -72,12 +72,13 @@ class Journal:
             if self._end is not None:
                 raise ExecutionEnded(f"{event.TYPE} came after the end.")
             if self.broken is not None:
-                return
+                self._seq += 1  # It is dropped, and a commit of it is to fail.
+                continue
             self._buffer.append(encode(self._seq, event))
             self._seq += 1
             if isinstance(event, e.Finished):
                 self._end = event
-        if self._linger is None and self._beside.admission is None and self._end is None:
+        if self._linger is None and self._beside.admission is None and self._end is None and self.broken is None:
             # What no one waits for is written soon all the same; an execution that is not admitted yet stays unseen.
             self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._lingered)
 

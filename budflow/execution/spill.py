@@ -42,6 +42,7 @@ class Spill:
 
     async def finish(self, gathered: Gathered) -> dict[str, ItemList]:
         """Make what was moved durable, as lists by port; those ports are gone from `gathered`."""
+        await self._settled()  # Only then is it known which ports were moved: their rest must follow.
         await self.take(gathered)
         await self._settled()
         stored: dict[str, ItemList] = {}

@@ -48,6 +48,18 @@ def note(text: str) -> e.ResultIgnored:
     return e.ResultIgnored(utc_now(), "a", text)
 
 
+async def test_what_is_appended_to_a_broken_journal_is_never_said_to_be_durable() -> None:
+    store = Store()
+    journal = admitting(store)
+    await journal.commit()
+    journal.close()
+    await journal.commit()  # All that was appended so far is.
+
+    journal.append(note("x"))
+    with pytest.raises(JournalClosed):
+        await journal.commit()
+
+
 async def test_nothing_is_written_by_itself_before_the_admission_and_soon_after_it() -> None:
     store = Store()
     journal = admitting(store)

@@ -1,6 +1,7 @@
 """Runs of nodes that give, and take, more than is to be in memory."""
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from budflow.execution import list_work, node_run, spill
-from budflow.execution.lists import ListStore
+from budflow.execution.lists import ListStore, ListWriter
 from budflow.execution.ports import Work
 from budflow.execution.run import Run
 from budflow.execution.tools import Tools
@@ -16,7 +17,7 @@ from budflow.graph.plan import compile_plan
 from budflow.graph.validate import check
 from budflow.model import event as e
 from budflow.model.identity import utc_now
-from budflow.model.item import ItemList
+from budflow.model.item import Item, ItemList
 from budflow.model.journal import decode, encode
 from budflow.model.spilled import Spilled
 from budflow.storage.blobs.directory import DirectoryBlobs
@@ -332,3 +333,23 @@ async def test_all_items_of_a_long_list_are_not_put_into_one_expression(
 
     failure = link.of(e.NodeFailed)[0].failure
     assert "1,000 items; at most 100" in failure.message
+
+
+async def test_the_rest_follows_although_the_first_part_is_still_being_moved(blobs: DirectoryBlobs) -> None:
+    lists = ListStore(blobs)
+    many, opening = spill.ITEMS_MAX, threading.Event()
+    open_writer = lists.open_writer
+
+    def slowly(project_id: str) -> ListWriter:
+        opening.wait(5)
+        return open_writer(project_id)
+
+    lists.open_writer = slowly  # type: ignore[method-assign] # a disk that takes its time
+    moving = spill.Spill(lists, "default")
+    gathered: spill.Gathered = {"main": ([Item({"n": n}) for n in range(many)], list(range(many)))}
+    await moving.take(gathered)
+    gathered["main"] = ([Item({"n": many})], [many])
+    asyncio.get_running_loop().call_later(0.05, opening.set)
+    stored = await moving.finish(gathered)
+
+    assert len(stored["main"]) == many + 1
