@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from budflow.settings import Settings
 from tests.execution.heavy_nodes import open_test_runner
@@ -31,7 +31,7 @@ class RaySession:
         from ray_jobs.pool import Pool, Runner
 
         shared = self.opened.pool.runners
-        places = await asyncio.gather(*(runner.actor.place.remote() for runner in shared))
+        places = await asyncio.gather(*(_place_of(runner.actor) for runner in shared))
         runners = [Runner(old.name, old.actor, place) for old, place in zip(shared, places, strict=True)]
         for runner in runners:
             runner.alive.set()
@@ -43,6 +43,18 @@ class RaySession:
         executor = Sharing(self.opened.cluster, self.opened.joined, Pool(runners))
         yield executor
         await executor.close()
+
+
+async def _place_of(actor: Any) -> Any:
+    """Where an actor is, once it is back: the test before may have killed it."""
+    from ray.exceptions import RayActorError
+
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await actor.place.remote()
+            except RayActorError:
+                await asyncio.sleep(0.1)
 
 
 @contextmanager
