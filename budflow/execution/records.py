@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status, WaitReason
 from budflow.model.failure import Failure
+
+#: How long an idempotency key of a trigger is kept; an older one counts as unknown.
+KEY_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)

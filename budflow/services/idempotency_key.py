@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -17,12 +16,12 @@ from pydantic import Field
 
 from budflow.errors import BudflowError
 from budflow.execution.ports import ExecutionStore
+from budflow.execution.records import KEY_LIFE
 from budflow.log import get_log
 from budflow.model.identity import utc_now
 
 HEADER = "Idempotency-Key"
 KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
-KEY_LIFE = timedelta(hours=24)
 SWEEP_SECONDS = 3_600.0
 
 log = get_log(__name__)

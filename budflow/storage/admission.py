@@ -1,14 +1,11 @@
 """Whether an execution may come in: its idempotency key and its limit, decided without a database."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from budflow.execution.records import TriggerKey
+from budflow.execution.records import KEY_LIFE, TriggerKey
 from budflow.model.execution import Execution, KeyKnown, KeyReused, LimitReached
 from budflow.storage.rows import refuse_unstorable
 from budflow.storage.writes import Known
-
-#: A key that is older counts as unknown.
-KEY_LIFE = timedelta(hours=24)
 
 
 def check_key(known: Known, key: TriggerKey, at: datetime) -> None:
