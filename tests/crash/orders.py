@@ -109,12 +109,17 @@ def publish(server: Server, shapes: Iterable[Shape]) -> None:
 
 
 def statuses(server: Server, orders: Iterable[Order]) -> dict[str, str]:
-    """The status of the execution of each acknowledged order, by the order's id; `unknown` where there is none."""
+    """The status of the execution of each acknowledged order, by the order's id.
+
+    `unknown` where there is none, `unavailable` where the server cannot say it now.
+    """
     found: dict[str, str] = {}
     for order in orders:
         answer = server.client.get(f"/executions/{order.execution_id}", params={"detail": "status"})
         if answer.status_code == 404:
             found[order.id] = "unknown"
+        elif answer.status_code == UNAVAILABLE:
+            found[order.id] = "unavailable"
         else:
             found[order.id] = answer.raise_for_status().json()["execution"]["status"]
     return found

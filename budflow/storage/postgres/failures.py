@@ -9,11 +9,10 @@ from budflow.storage.errors import StorageUnavailable, TextRefused, WriteConflic
 #: All that connecting and executing raise: SQLAlchemy's wrappers, and what the driver raises while it connects.
 FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
-_REPEATABLE = (
-    "22",
-    "23",
-    "40",
-)  # Bad data, integrity, rolled back for a rival: classes of SQLSTATE, transaction undone.
+#: Bad data, integrity, rolled back for a rival: classes of SQLSTATE, transaction undone.
+_REPEATABLE = ("22", "23", "40")
+#: A session that is not there (any more), or broke, or that an administrator or a crash of another one has ended.
+_CUT = ("08003", "08006", "57P01", "57P02")
 
 
 def sqlstate_of(failure: BaseException) -> str:
@@ -25,6 +24,16 @@ def sqlstate_of(failure: BaseException) -> str:
 def is_repeatable(failure: BaseException) -> bool:
     """Whether the server itself refused, so that nothing was stored and a new transaction may try again."""
     return sqlstate_of(failure).startswith(_REPEATABLE)
+
+
+def is_cut(failure: BaseException) -> bool:
+    """Whether a connection was lost that there was, so that a new one may well do; SQLAlchemy has dropped the old ones.
+
+    Not so when the server refuses, is not there or does not answer in time: asking again would only double the wait.
+    """
+    if isinstance(failure, DBAPIError) and failure.connection_invalidated:
+        return True
+    return sqlstate_of(failure) in _CUT or isinstance(failure, ConnectionResetError | BrokenPipeError)
 
 
 def error_of(failure: BaseException) -> BudflowError:

@@ -35,7 +35,7 @@ from budflow.storage import (
 )
 from budflow.storage.payload import packer
 from budflow.storage.postgres.committer import Committer
-from budflow.storage.postgres.failures import FAILURES, error_of, is_repeatable
+from budflow.storage.postgres.failures import FAILURES, error_of, is_cut, is_repeatable
 from budflow.storage.postgres.lease import PostgresLease
 from budflow.storage.writes import Admission
 
@@ -246,28 +246,30 @@ class PostgresStore:
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, query: Callable[..., T], *args: Any) -> T:
+    async def _read(self, query: Callable[..., T], *args: Any, first: bool = True) -> T:
         try:
             async with self._engine.connect() as conn:
                 return await conn.run_sync(query, *args)
         except FAILURES as failure:
-            raise error_of(failure) from failure
-
-    async def _transact(self, operation: Callable[..., T], args: tuple[Any, ...]) -> T:
-        try:
-            return await self._in_transaction(operation, args)
-        except FAILURES as failure:
-            if not is_repeatable(failure):
+            if not (first and is_cut(failure)):
                 raise error_of(failure) from failure
-        # A rival came in between; the second look finds what it wrote, and says so better than the database.
-        try:
-            return await self._in_transaction(operation, args)
-        except FAILURES as failure:
-            raise error_of(failure) from failure
+        # A connection was cut, which says nothing of the server; reading twice is like reading once.
+        return await self._read(query, *args, first=False)
 
-    async def _in_transaction(self, operation: Callable[..., T], args: tuple[Any, ...]) -> T:
-        async with self._engine.begin() as conn:
-            return await conn.run_sync(operation, *args)
+    async def _transact(self, operation: Callable[..., T], args: tuple[Any, ...], *, first: bool = True) -> T:
+        committing = False
+        try:
+            async with self._engine.begin() as conn:
+                outcome = await conn.run_sync(operation, *args)
+                committing = True
+            return outcome
+        except FAILURES as failure:
+            # What was cut before the commit was sent is undone. Of a commit that was cut nobody knows, so it is told.
+            undone = is_repeatable(failure) or (is_cut(failure) and not committing)
+            if not (first and undone):
+                raise error_of(failure) from failure
+        # Where a rival came in between, the second look finds what it wrote, and says so better than the database.
+        return await self._transact(operation, args, first=False)
 
 
 def _engine_url(text: str) -> URL:

@@ -1,14 +1,62 @@
 import asyncio
+from collections.abc import AsyncIterator
+from threading import Thread
 
+import asyncpg
 import pytest
+from sqlalchemy import Connection, text
 
 from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable, TextRefused
 from budflow.storage.postgres.store import DatabaseUrlRefused, PostgresStore
 from tests.servers import PostgresServer, new_database
-from tests.storage.journals import event, queued, running
+from tests.storage.journals import event, queued, row_of, running, version as version_of, workflow
+from tests.until import until
 
 pytestmark = pytest.mark.postgres
+
+#: It waits until they are gone; the lock's holder stays.
+CUT = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND query NOT LIKE 'LOCK%'
+"""
+#: A row of `noted` is looked at when its transaction commits, and waits there for whoever holds `gate`.
+HELD_AT_COMMIT = """
+CREATE TABLE noted (id int);
+CREATE TABLE gate (id int);
+CREATE FUNCTION pass_gate() RETURNS trigger AS 'BEGIN PERFORM * FROM gate; RETURN NULL; END' LANGUAGE plpgsql;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON noted
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pass_gate();
+"""
+BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
+    new = await PostgresStore.open(postgres_url)
+    yield new
+    await new.close()
+
+
+@pytest.fixture
+async def beside(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A session of its own, beside the store's."""
+    conn = await asyncpg.connect(postgres_url)
+    yield conn
+    await conn.close()
+
+
+def cut_unseen(url: str) -> None:
+    """Cut the store's connections while the event loop stands still, so that the driver cannot have noticed."""
+
+    async def cut() -> None:
+        conn = await asyncpg.connect(url)
+        assert await conn.fetch(CUT)
+        await conn.close()
+
+    thread = Thread(target=lambda: asyncio.run(cut()))
+    thread.start()
+    thread.join()
 
 
 async def test_both_forms_of_the_url_are_taken(postgres_url: str) -> None:
@@ -88,3 +136,99 @@ async def test_two_servers_append_side_by_side(postgres_url: str) -> None:
         assert len(await stores[0].read_events("default", claim.execution_id)) == 20
     for store in stores:
         await store.close()
+
+
+async def test_a_read_needs_no_idle_connection_that_was_cut(store: PostgresStore, beside: asyncpg.Connection) -> None:
+    new = await queued(store)
+
+    assert await beside.fetch(CUT)
+
+    assert (await row_of(store, new.id)).id == new.id
+
+
+async def test_reads_are_repeated_when_the_driver_has_not_noticed_the_cut(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    new = await queued(store)
+    await asyncio.gather(*(row_of(store, new.id) for _ in range(6)))  # So many connections are in the pool now.
+
+    cut_unseen(postgres_url)
+
+    rows = await asyncio.gather(*(row_of(store, new.id) for _ in range(6)))
+    assert [row.id for row in rows] == [new.id] * 6
+
+
+async def test_a_read_that_is_cut_in_the_middle_is_repeated(
+    store: PostgresStore, beside: asyncpg.Connection, postgres_url: str
+) -> None:
+    new = await queued(store)
+    async with beside.transaction():
+        await beside.execute("LOCK TABLE executions")
+        reading = asyncio.create_task(row_of(store, new.id))
+        await until_blocked(postgres_url)
+        cut_unseen(postgres_url)
+        await until_blocked(postgres_url)
+
+    assert (await reading).id == new.id
+
+
+async def test_a_read_whose_connections_are_cut_again_and_again_gives_up(
+    store: PostgresStore, beside: asyncpg.Connection, postgres_url: str
+) -> None:
+    async with beside.transaction():
+        await beside.execute("LOCK TABLE executions")
+        reading = asyncio.create_task(store.get_execution("default", "exe_a"))
+        for _ in range(2):
+            await until_blocked(postgres_url)
+            cut_unseen(postgres_url)
+
+        with pytest.raises(StorageUnavailable):
+            await reading
+
+
+async def test_a_write_that_is_cut_before_its_commit_is_repeated(
+    store: PostgresStore, beside: asyncpg.Connection, postgres_url: str
+) -> None:
+    new = workflow()
+    async with beside.transaction():
+        await beside.execute("LOCK TABLE workflows")
+        writing = asyncio.create_task(store.add_workflow(new, version_of(new)))
+        await until_blocked(postgres_url)
+        cut_unseen(postgres_url)
+        await until_blocked(postgres_url)
+
+    await writing
+    assert await store.get_workflow("default", new.id) == new
+
+
+async def test_a_write_is_not_repeated_when_its_commit_was_cut(
+    store: PostgresStore, beside: asyncpg.Connection, postgres_url: str
+) -> None:
+    await beside.execute(HELD_AT_COMMIT)
+    calls = 0
+
+    def note(conn: Connection) -> None:
+        nonlocal calls
+        calls += 1
+        conn.execute(text("INSERT INTO noted VALUES (1)"))
+
+    async with beside.transaction():
+        await beside.execute("LOCK TABLE gate")
+        writing = asyncio.create_task(store._write(note))
+        await until_blocked(postgres_url)
+        cut_unseen(postgres_url)
+
+        with pytest.raises(StorageUnavailable):
+            await writing
+    assert calls == 1
+
+
+async def until_blocked(url: str) -> None:
+    """Wait until a session of this database waits for a lock."""
+    conn = await asyncpg.connect(url)
+
+    async def blocked() -> bool:
+        return bool(await conn.fetchval(BLOCKED))
+
+    await until(blocked)
+    await conn.close()
