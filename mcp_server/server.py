@@ -20,9 +20,9 @@ from mcp_types import (
     ListToolsResult,
     PaginatedRequestParams,
     TextContent,
+    Tool as ListedTool,
     ToolAnnotations,
 )
-from mcp_types import Tool as ListedTool
 
 from budflow import __version__
 from budflow.errors import BudflowError

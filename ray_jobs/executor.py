@@ -180,7 +180,13 @@ class RunningOnRay:
 
     async def _take(self, report: Report) -> bool:
         """Journal what the run did, and do what it asks for; whether everything so far is durable now."""
-        self._link.append(*report.events)
+        if report.snapshot is None:
+            self._link.append(*report.events)
+        else:
+            count, saved = report.snapshot
+            self._link.append(*report.events[:count])
+            self._link.snapshot(lambda: saved)
+            self._link.append(*report.events[count:])
         for call in report.calls:
             self._link.call(call)
         for node, number, rounds in report.cancelled_calls:

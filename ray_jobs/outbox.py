@@ -1,14 +1,19 @@
 """The runner actor's end of a run: what the run appends gathers here until the owner fetches it."""
 
 import asyncio
+from collections.abc import Callable
 
 from budflow.execution.ports import ChildCall
 from budflow.execution.records import RateAsk, Rest
+from budflow.execution.state_codec import StateUnwritable
+from budflow.log import get_log
 from budflow.model import event as e
 from budflow.model.journal import encode
 from ray_jobs.wire import pack_report
 
 LINGER_SECONDS = 0.05
+
+log = get_log(__name__)
 
 
 class Outbox:
@@ -20,6 +25,7 @@ class Outbox:
         self._cancelled_calls: list[tuple[str, int, tuple[int, ...]]] = []
         self._asks: list[RateAsk] = []
         self._rest: Rest | None = None
+        self._snapshot: tuple[int, bytes] | None = None
         self._appended = 0  # Events so far; `_reported` and `_durable` count the same way.
         self._reported = 0
         self._durable = 0
@@ -74,6 +80,13 @@ class Outbox:
         self._rest = rest
         self._ready.set()
 
+    def snapshot(self, pack: Callable[[], bytes]) -> None:
+        """See Link. Made at once: the owner must know behind which of the events it belongs."""
+        try:
+            self._snapshot = (len(self._events), pack())
+        except StateUnwritable as error:
+            log.info("snapshot.not_taken", error=str(error))
+
     # --- the owner's side ----------------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -100,6 +113,7 @@ class Outbox:
             self._cancelled_calls,
             self._asks,
             self._rest,
+            self._snapshot,
             commit=bool(self._commits),
             flush=self._flush,
             done=done,
@@ -107,6 +121,7 @@ class Outbox:
         )
         self._reported = self._appended
         self._events, self._calls, self._cancelled_calls, self._asks, self._flush = [], [], [], [], False
+        self._snapshot = None
         return report
 
     def durable(self) -> None:

@@ -1,7 +1,7 @@
 """An execution, and those that it calls, run to the end in one process without a server or a store."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,6 +142,9 @@ class _Link:
 
     def idle(self, rest: Rest | None) -> None:
         """See Link. There is nobody to give the execution back to."""
+
+    def snapshot(self, pack: Callable[[], bytes]) -> None:
+        """See Link. Nobody could take the execution up from it."""
 
     def _cancel(self, callee: "_Link") -> None:
         callee.run.deliver(e.CancelRequested(utc_now(), f"execution:{self.active.execution.id}"))

@@ -28,7 +28,7 @@ class Report:
     """What a run did since the last one.
 
     `commit` asks for an answer only when everything so far is durable, `flush` that it be made so without waiting.
-    `rest` is what it waits for while it computes nothing.
+    `rest` is what it waits for while it computes nothing. `snapshot` has what the run knew after so many of `events`.
     After `done` the actor holds nothing of the run any more; `broken` says what ended it where it was no event.
     """
 
@@ -41,6 +41,7 @@ class Report:
     flush: bool = False
     done: bool = False
     broken: str | None = None
+    snapshot: tuple[int, bytes] | None = None
 
 
 def pack_report(
@@ -49,6 +50,7 @@ def pack_report(
     cancelled_calls: Sequence[tuple[str, int, tuple[int, ...]]],
     asks: Sequence[RateAsk] = (),
     rest: Rest | None = None,
+    snapshot: tuple[int, bytes] | None = None,
     **flags: Any,
 ) -> bytes:
     """A Report as bytes; `flags` are its other fields. Sequence numbers are left out: only the owner gives them."""
@@ -62,9 +64,11 @@ def pack_report(
         "cancelled_calls": cancelled_calls,
         "asks": asks,
         "rest": rest,
+        "snapshot": None if snapshot is None else (snapshot[0], len(snapshot[1])),
         **flags,
     }
-    return _message(head, (*(event.payload for event in events), *items))
+    parts = [*(event.payload for event in events), *items]
+    return _message(head, parts if snapshot is None else [*parts, snapshot[1]])
 
 
 def unpack_report(packed: bytes) -> Report:
@@ -80,7 +84,9 @@ def unpack_report(packed: bytes) -> Report:
     cancelled_calls = [(node, call, tuple(rounds)) for node, call, rounds in head.pop("cancelled_calls")]
     asks = [RateAsk(**{**ask, "rounds": tuple(ask["rounds"])}) for ask in head.pop("asks")]
     rest = _rest(head.pop("rest"))
-    return Report(events, calls, cancelled_calls, asks, rest, **head)
+    shape = head.pop("snapshot")
+    snapshot = None if shape is None else (shape[0], parts.take(shape[1]))
+    return Report(events, calls, cancelled_calls, asks, rest, snapshot=snapshot, **head)
 
 
 def pack_work(work: Work) -> bytes:
@@ -91,8 +97,9 @@ def pack_work(work: Work) -> bytes:
         "events": _heads(stored),
         "resume_url": work.resume_url,
         "static": dict(work.static),
+        "saved": None if work.saved is None else len(work.saved),
     }
-    return _message(head, [event.payload for event in stored])
+    return _message(head, [*(event.payload for event in stored), work.saved or b""])
 
 
 def unpack_work(packed: bytes, plan_of: Callable[[Execution], Plan]) -> Work:
@@ -104,7 +111,8 @@ def unpack_work(packed: bytes, plan_of: Callable[[Execution], Plan]) -> Work:
     inner = {name: build(**shape[name]) if shape[name] else None for name, build in parts_of.items()}
     execution = Execution(**{**shape, **times, **inner, "failure": None})
     events = tuple(_events(head["events"], parts))
-    return Work(execution, {}, plan_of(execution), events, head["resume_url"], head["static"])
+    saved = None if head["saved"] is None else parts.take(head["saved"])
+    return Work(execution, {}, plan_of(execution), events, head["resume_url"], head["static"], saved)
 
 
 def _rest(shape: Any) -> Rest | None:

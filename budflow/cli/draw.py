@@ -19,6 +19,7 @@ COLOURS = {
     "waiting": "cyan",
     "queued": "blue",
     "skipped": "dim",
+    "unrecorded": "dim",
     "pending": "dim",
 }
 
@@ -182,7 +183,7 @@ def _add_nodes(
     for node in nodes:
         number = node["segment"]
         if number not in segments:
-            where = place_text(node["place"]) or "did not run"
+            where = _where([one for one in nodes if one["segment"] == number])
             segments[number] = tree.add(Text(f"segment {number} · {where}", style="dim"))
         branch = segments[number].add(_node_text(node))
         for child in node["children"]:
@@ -193,6 +194,13 @@ def _add_nodes(
             bodies.setdefault(inner["body"], []).append(inner)
         for name, members in bodies.items():
             _add_nodes(branch.add(Text(name, style="italic")), members, inside, children)
+
+
+def _where(segment: Sequence[Mapping[str, Any]]) -> str:
+    """Where the nodes of a segment ran, as far as any of them tells."""
+    places = filter(None, (place_text(node["place"]) for node in segment))
+    silent = "not recorded" if any(node["status"] == "unrecorded" for node in segment) else "did not run"
+    return next(places, silent)
 
 
 def _node_rows(graph: Mapping[str, Any], indent: str) -> Iterator[tuple[str, str, str]]:

@@ -24,9 +24,9 @@ def advance(plan: Plan, state: s.State, event: e.Event) -> Step:
     if state.phase == "ended":
         return state, []
     match event:
-        case (
-            e.Started() | e.ItemsStarted() | e.ItemsFinished() | e.ItemsRetried() | e.ResultIgnored() | e.WaitStarted()
-        ):
+        case e.Started() | e.ItemsStarted() | e.ItemsFinished() | e.ItemsRetried() | e.ResultIgnored():
+            return state, []
+        case e.WaitStarted() | e.RoundsCollected():
             return state, []
         case e.Responded():
             return state._replace(responded=True), []
@@ -35,14 +35,14 @@ def advance(plan: Plan, state: s.State, event: e.Event) -> Step:
             return s.State("ended", responded=state.responded, outcome=event.status, failure=event.failure), []
         case e.NodeStarted() if event.params is None:
             return state, []
-    turn = Turn(plan, state)
+    turn = Turn(plan, state, event.at)
     _take(plan, turn, event)
     return turn.done()
 
 
-def fold(plan: Plan, events: Iterable[e.Event]) -> s.State:
-    """The state after these events, which is all that there is to know of an execution."""
-    state = s.State()
+def fold(plan: Plan, events: Iterable[e.Event], state: s.State | None = None) -> s.State:
+    """The state after these events (from `state` on), which is all that there is to know of an execution."""
+    state = state or s.State()
     for event in events:
         state, _ = advance(plan, state, event)
     return state
@@ -63,6 +63,8 @@ def resume(state: s.State) -> Iterator[s.Command]:
             yield from (ask for key, ask in control.asks.items() if key != s.END or not control.calling)
             if control.stop is not None:
                 yield s.CancelNode(at)
+                if control.stop.since is not None:
+                    yield s.LimitLastBodies(at, control.stop.since)
 
 
 def _take(plan: Plan, turn: Turn, event: e.Event) -> None:
@@ -82,7 +84,7 @@ def _take(plan: Plan, turn: Turn, event: e.Event) -> None:
         case e.ChildFinished():
             turn.child_finished(_at(plan, event), event.call, event.failure)
         case e.ParamsResolved():
-            turn.resolved(_at(plan, event), event.ask, event.params)
+            turn.resolved(_at(plan, event), event.ask, event.params, event.failure)
         case e.Reserved():
             turn.reserved(_at(plan, event), event.ask, (event.due - event.at).total_seconds())
         case e.WaitEnded():

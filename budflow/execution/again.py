@@ -1,9 +1,10 @@
 """What a fork runs again: a node and all behind it, in its own graph and in those around it. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from budflow.errors import BudflowError
+from budflow.execution.frames import around
 from budflow.execution.state import At, FrameId
 from budflow.graph.cycles import ancestors, reachable
 from budflow.graph.plan import ENTRY, Plan, Source
@@ -48,16 +49,6 @@ class Again:
 
     def _meant(self, rounds: tuple[int, ...]) -> bool:
         return self.rounds is None or rounds == self.rounds[: len(rounds)]
-
-
-def around(plan: Plan, at: At) -> Iterator[tuple[At, FrameId]]:
-    """The containers around a run of a node, the innermost first, and the run of their body that it stands in."""
-    graph, rounds = plan.graphs[plan.nodes[at.node].graph], at.rounds
-    while graph.container is not None:
-        container, frame = plan.nodes[graph.container], FrameId(graph.number, rounds)
-        rounds = rounds[: container.depth]
-        yield At(container.index, rounds), frame
-        graph = plan.graphs[container.graph]
 
 
 def again_from(plan: Plan, key: str, rounds: tuple[int, ...] | None = None, before: Plan | None = None) -> Again:

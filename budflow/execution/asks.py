@@ -1,15 +1,29 @@
 """What a control node's function asks for, as commands of the core; each is known by its kind and number."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from budflow.execution import state as s
 from budflow.execution.node_result import ResultMalformed
 from budflow.graph.plan import PlanNode
-from budflow.model import control as n
+from budflow.model import control as n, event as e
+from budflow.model.journal import encode
 
 Asked = n.CallWorkflow | n.Wait | n.Resolve | n.Reserve | n.Respond
 
 
-def ask_of(at: s.At, command: Asked) -> tuple[tuple[str, int], s.Command]:
-    """The key of what is asked for, and the command."""
+def decide(
+    node: PlanNode, inner: n.ControlState, event: n.ControlEvent
+) -> tuple[n.ControlState, Sequence[n.ControlCommand]]:
+    """Let a control node's function decide. Raises ResultMalformed, and whatever the function raises."""
+    inner, decided = node.spec.call(inner, event)
+    if any(isinstance(command, n.Settle | n.Fail) for command in decided[:-1]):
+        raise ResultMalformed(f"`{node.spec.name}` decided more after its end.")
+    return inner, decided
+
+
+def ask_of(at: s.At, command: Asked, now: datetime) -> tuple[tuple[str, int], s.Command]:
+    """The key of what is asked for, and the command. Raises EventUnwritable for an answer that no event can hold."""
     match command:
         case n.CallWorkflow(call, workflow_id, version, source, awaited):
             return ("call", call), s.CallChild(at, call, workflow_id, version, source, awaited)
@@ -20,6 +34,7 @@ def ask_of(at: s.At, command: Asked) -> tuple[tuple[str, int], s.Command]:
         case n.Reserve(number, key, amount, limit, per_seconds):
             return ("reserve", number), s.ReserveRate(at, number, key, amount, limit, per_seconds)
         case n.Respond(status_code, headers, body):
+            encode(0, e.Responded(now, "", status_code, headers, body))
             return ("answer", 0), s.Answer(at, status_code, headers, body)
 
 

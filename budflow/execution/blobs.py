@@ -26,7 +26,8 @@ class BlobCorrupt(BlobUnreadable):
 
     code = "blob.corrupt"
     hint = (
-        "Restore the blob from a backup and look for a faulty disk; or fork the execution from the node that made it."
+        "Look for a faulty disk. Run the workflow again, or fork the execution from the node that made the blob: the "
+        "same data is then written anew, and mends it for all that refer to it."
     )
 
 

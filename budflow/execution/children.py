@@ -24,9 +24,9 @@ from budflow.model.execution import Execution, Parent
 from budflow.model.failure import Failure, NodeError
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import EMPTY, Item, ItemList
+from budflow.model.joined import made_from
 from budflow.model.journal import encode
 from budflow.model.path import parse_path, path_of
-from budflow.model.spilled import made_from
 from budflow.model.traceparent import traceparent_of
 from budflow.model.workflow import VersionRecord
 from budflow.nodes.trigger.manual import ManualParams, checked_items
@@ -90,7 +90,7 @@ class Children:
         parent.cancelled_calls.add(key)
         child = parent.calls.get(key)
         if child is not None:
-            self._spawn(self._cancel_one(parent, child))
+            self._spawn(self._cancel_one(parent, child.execution_id))
 
     async def prepare_error_workflow(self, execution: Execution, plan: Plan) -> ErrorRun | None:
         """What is to run when an execution fails: everything about it but the failure. None where nothing is."""

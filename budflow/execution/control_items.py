@@ -1,13 +1,19 @@
 """The items that a control node's commands speak of: its own, parts of them, and what its bodies and calls gave."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 
+from budflow.execution.collected import Which
 from budflow.execution.node_result import ResultMalformed
 from budflow.execution.open_node import Body, OpenControl
 from budflow.model import control as n
 from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemError, ItemList
-from budflow.model.spilled import all_json, gathered, made_from, with_error
+from budflow.model.joined import gathered, made_from, part_of, with_error
+from budflow.model.spilled import all_json
+
+#: So few items of a list in blobs are read as they enter a body; more are only referred to until their turn comes.
+FEW_ITEMS = 16
 
 
 def items_from(control: OpenControl, source: n.ItemsFrom) -> ItemList:
@@ -17,15 +23,16 @@ def items_from(control: OpenControl, source: n.ItemsFrom) -> ItemList:
         case n.FromInputs():
             return fed
         case n.FromItems(start, stop):
+            if stop - start > FEW_ITEMS:
+                return part_of(fed, start, stop)
             return ItemList(fed.items[start:stop], fed.lineage[start:stop])
         case n.FromBody(body, number):
             out = _body(control, body, number).out
             return out if out is not None else ItemList()
         case n.FromRounds(body, failed):
-            rounds = _rounds(control, body)
-            return gathered(_some(_entered_or_gave(one) if failed else one.out for one in rounds))
+            return _of_rounds(control, body, "both" if failed else "gave")
         case n.FromFailedRounds(body):
-            return gathered(_some(_entered_or_gave(one) for one in _rounds(control, body) if one.failure is not None))
+            return _of_rounds(control, body, "failed")
         case n.FromBodies(bodies):
             return gathered(_some(_body(control, body, 0).out for body in bodies))
         case n.FromCall(number):
@@ -52,12 +59,21 @@ def _body(control: OpenControl, body: str, number: int) -> Body:
     return found
 
 
-def _rounds(control: OpenControl, body: str) -> list[Body]:
-    return [control.bodies[key] for key in sorted(key for key in control.bodies if key[0] == body)]
+def of_round(body: Body, which: Which) -> ItemList | None:
+    """What is asked for of one round; None where there is no such thing."""
+    if body.failure is None:
+        return None if which == "failed" else body.out
+    return None if which == "gave" else _failed(body.entry, body.failure)
 
 
-def _entered_or_gave(body: Body) -> ItemList | None:
-    return body.out if body.failure is None else _failed(body.entry, body.failure)
+def _of_rounds(control: OpenControl, body: str, which: Which) -> ItemList:
+    pieces = [(one.first, one.of(which)) for one in control.collected.get(body, ())]
+    pieces.extend(
+        (number, items)
+        for (name, number), one in control.bodies.items()
+        if name == body and (items := of_round(one, which)) is not None
+    )
+    return gathered(items for _, items in sorted(pieces, key=itemgetter(0)))
 
 
 def _of_call(control: OpenControl, number: int) -> ItemList:

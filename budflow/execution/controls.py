@@ -5,11 +5,13 @@ Pure functions decide (budflow.execution.turn); this keeps the items, the timers
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from budflow.errors import BudflowError
 from budflow.execution import state as s
 from budflow.execution.blobs import BlobUnreadable
+from budflow.execution.collecting import Collecting, note_collected
 from budflow.execution.control_items import items_from
 from budflow.execution.frames import frame_of, round_of
 from budflow.execution.lineage import out_of
@@ -22,10 +24,11 @@ from budflow.execution.records import RateAsk
 from budflow.model import event as e
 from budflow.model.control import FromBody
 from budflow.model.failure import Failure
-from budflow.model.item import ItemList
+from budflow.model.item import EMPTY, ItemList
+from budflow.model.joined import part_of
 from budflow.model.spilled import ListTooLong
 
-#: How long the last bodies of a node that is being stopped may take (`finally`).
+#: How long a last body (`finally`) may take when its node is being stopped; each that begins has this for itself.
 CLEANUP_SECONDS = 30.0
 #: Timers are set for so long at most, and set anew: a clock may be changed meanwhile.
 TIMER_SECONDS_MAX = 3_600.0
@@ -43,6 +46,7 @@ class Controls:
         openings: Openings,
         node_work: NodeWork,
         link: Link,
+        collecting: Collecting,
         *,
         open_nodes: Mapping[s.At, OpenNode],
         emit: Callable[[e.Event], None],
@@ -51,8 +55,33 @@ class Controls:
         now: Callable[[], datetime],
     ) -> None:
         self._produced, self._openings, self._node_work, self._link = produced, openings, node_work, link
+        self._collecting = collecting
         self._open, self._emit, self._close, self._deliver, self._now = open_nodes, emit, close, deliver, now
         self._loop = asyncio.get_running_loop()
+
+    def do(self, command: s.Command) -> None:
+        """Carry out one of the commands that concern control nodes."""
+        match command:
+            case s.OpenFrame():
+                self.open_frame(command)
+            case s.CloseFrame():
+                self.close_frame(command)
+            case s.CallChild():
+                self._call(command)
+            case s.StartWait():
+                self._wait(command)
+            case s.ResolveParams():
+                self._resolve(command)
+            case s.ReserveRate():
+                self._reserve(command)
+            case s.SettleControl():
+                self._settle(command)
+            case s.FailControl(at, failure) if at in self._open:
+                self._fail(self._open[at], failure)
+            case s.CancelControl(at) if at in self._open:
+                self._close(self._open[at], self._node_work.cancelled(self._open[at]))
+            case s.LimitLastBodies():
+                self._limit_last_bodies(command)
 
     # --- what is done, and not folded ---------------------------------------------------------------------------------
 
@@ -68,31 +97,25 @@ class Controls:
             shape = params.model_dump(mode="json", exclude={opened.node.spec.feed or ""})
             self._emit(e.NodeStarted(opened.started_at, opened.node.key, size, shape, opened.at.rounds))
         except BudflowError as error:
-            self.fail(opened, failure_of(opened.node, error))
+            self._fail(opened, failure_of(opened.node, error))
 
-    def call(self, command: s.CallChild) -> None:
+    def _call(self, command: s.CallChild) -> None:
         """Start another workflow; where it was started before, its end will come by itself."""
         opened = self._open.get(command.at)
         if opened is None or opened.control is None or command.call in opened.control.started:
             return
+        node, rounds = opened.node, opened.at.rounds
         try:
-            items = self.note_call(opened.control, command)
+            items = self._items_of_call(opened.control, command)
         except ResultMalformed as error:
-            self.fail(opened, failure_of(opened.node, error))
+            failure = failure_of(node, error)
+            self._emit(e.ChildFinished(self._now(), node.key, command.call, "failed", EMPTY, failure, rounds))
             return
         opened.control.started.add(command.call)
-        call = ChildCall(
-            opened.node.key,
-            command.call,
-            command.workflow_id,
-            command.version,
-            items,
-            opened.at.rounds,
-            command.awaited,
-        )
+        call = ChildCall(node.key, command.call, command.workflow_id, command.version, items, rounds, command.awaited)
         self._link.call(call)
 
-    def wait(self, command: s.StartWait) -> None:
+    def _wait(self, command: s.StartWait) -> None:
         """Begin a wait, or go on with one that has begun."""
         opened = self._open.get(command.at)
         if opened is None or opened.control is None:
@@ -109,7 +132,7 @@ class Controls:
             )
         self._set_timer(command.at, command.wait, waits[command.wait])
 
-    def resolve(self, command: s.ResolveParams) -> None:
+    def _resolve(self, command: s.ResolveParams) -> None:
         """Evaluate a node's parameters again, with the first of other items."""
         opened = self._open.get(command.at)
         if opened is None or opened.control is None:
@@ -121,9 +144,10 @@ class Controls:
             shape = params.model_dump(mode="json", exclude={node.spec.feed or ""})
             self._emit(e.ParamsResolved(self._now(), node.key, command.ask, shape, opened.at.rounds))
         except BudflowError as error:
-            self.fail(opened, failure_of(node, error))
+            failure = failure_of(node, error)
+            self._emit(e.ParamsResolved(self._now(), node.key, command.ask, {}, opened.at.rounds, failure))
 
-    def reserve(self, command: s.ReserveRate) -> None:
+    def _reserve(self, command: s.ReserveRate) -> None:
         """Ask for room in a shared rate; the answer is delivered."""
         opened = self._open.get(command.at)
         if opened is not None:
@@ -139,7 +163,7 @@ class Controls:
                 )
             )
 
-    def settle(self, command: s.SettleControl) -> None:
+    def _settle(self, command: s.SettleControl) -> None:
         """A node is done."""
         opened = self._open.get(command.at)
         if opened is None or opened.control is None:
@@ -149,16 +173,21 @@ class Controls:
             for port, source in command.outputs.items():
                 lists[port] = _checked(opened, port, items_from(opened.control, source))
         except (ResultMalformed, ListTooLong, BlobUnreadable) as error:
-            self.fail(opened, failure_of(opened.node, error))
+            self._fail(opened, failure_of(opened.node, error))
             return
-        self._close(opened, self._node_work.finished(opened, lists))
+        self._collecting.settle(
+            opened,
+            lists,
+            lambda stored: self._close(opened, self._node_work.finished(opened, stored)),
+            lambda error: self._fail(opened, failure_of(opened.node, error)),
+        )
 
-    def fail(self, opened: OpenNode, failure: Failure) -> None:
+    def _fail(self, opened: OpenNode, failure: Failure) -> None:
         """A node failed; what follows is its `on_error`."""
         self._close(opened, self._node_work.failed(opened, failure))
 
     def stop(self, opened: OpenNode) -> None:
-        """Give up what a node waits for, and give its last bodies a while."""
+        """Give up what a node waits for; from now on only its last bodies have a time limit."""
         control = opened.control
         if control is None:
             return
@@ -166,15 +195,23 @@ class Controls:
             _cancel(wait.timer)
         for number in control.started - control.calls.keys():
             self._link.cancel_call(opened.node.key, number, opened.at.rounds)
-        self.note_stop(opened, self._now())
-        if control.deadline is not None:
-            delay = (control.deadline - self._now()).total_seconds()
-            control.timers.append(self._loop.call_later(max(0.0, delay), self._cleanup_took_too_long, opened))
+        control.stopped = True
+        _set_deadline(control, None)
+
+    def _limit_last_bodies(self, command: s.LimitLastBodies) -> None:
+        """A last body of a node that is being stopped begins, or goes on: see to its time limit."""
+        opened = self._open.get(command.at)
+        if opened is None or opened.control is None:
+            return
+        deadline = command.since + timedelta(seconds=CLEANUP_SECONDS)
+        _set_deadline(opened.control, deadline)
+        delay = max(0.0, (deadline - self._now()).total_seconds())
+        opened.control.timers.append(self._loop.call_later(delay, self._cleanup_took_too_long, opened))
 
     def watch(self, opened: OpenNode) -> None:
         """See to a node's own time limit."""
         limit, control = opened.node.node.timeout_seconds, opened.control
-        if limit is None or control is None or control.stopped_at is not None or opened.over:
+        if limit is None or control is None or control.stopped or opened.over:
             return
         control.deadline = opened.started_at + timedelta(seconds=limit)
         delay = (control.deadline - self._now()).total_seconds()
@@ -209,19 +246,17 @@ class Controls:
                 _cancel(None if wait is None else wait.timer)
             case e.RoundsFinished():
                 self._note_rounds(opened, event)
+            case e.RoundsCollected():
+                note_collected(control, event)
             case e.TimeIsUp(cleanup=True):
-                control.cleaned_up, control.deadline = True, None
+                _set_deadline(control, None)
 
-    def note_stop(self, opened: OpenNode, at: datetime) -> None:
-        """A node is being stopped since `at`: from now on only its last bodies have a time limit."""
-        control = opened.control
-        if control is not None:
-            control.stopped_at = control.stopped_at or at
-            last = opened.node.bodies and not control.cleaned_up
-            control.deadline = control.stopped_at + timedelta(seconds=CLEANUP_SECONDS) if last else None
+    def note_call(self, control: OpenControl, command: s.CallChild) -> None:
+        """Keep the items of a call, which its result will be traced back to; where there are none it will fail."""
+        with suppress(ResultMalformed):
+            self._items_of_call(control, command)
 
-    def note_call(self, control: OpenControl, command: s.CallChild) -> ItemList:
-        """The items of a call, which its result will be traced back to. Raises ResultMalformed."""
+    def _items_of_call(self, control: OpenControl, command: s.CallChild) -> ItemList:
         items = control.sources[command.call] = items_from(control, command.source)
         return items
 
@@ -245,7 +280,7 @@ class Controls:
             if body is not None:
                 body.failure = command.failure
                 if command.failure is None and not command.stopped:
-                    body.out = out_of(self._produced, command.frame)
+                    body.give(out_of(self._produced, command.frame))
         self._produced.forget(command.frame)
 
     def _note_rounds(self, opened: OpenNode, event: e.RoundsFinished) -> None:
@@ -256,9 +291,10 @@ class Controls:
             number = event.first + offset
             body = control.bodies.get((event.body, number))
             stop = start + count
-            if body is not None:
-                body.out = ItemList(event.items.items[start:stop], event.items.lineage[start:stop])
-                body.failure = event.failures.get(number)
+            if body is not None and (failure := event.failures.get(number)) is not None:
+                body.failure = failure
+            elif body is not None:
+                body.give(part_of(event.items, start, stop))
             self._produced.forget(frame_of(opened.node, opened.at, event.body, number))
             start = stop
 
@@ -298,6 +334,14 @@ def let_go(opened: OpenNode) -> None:
             timer.cancel()
         for wait in opened.control.waits.values():
             _cancel(wait.timer)
+
+
+def _set_deadline(control: OpenControl, deadline: datetime | None) -> None:
+    """Another time limit than before, or none; its timer is set by the caller."""
+    for timer in control.timers:
+        timer.cancel()
+    control.timers.clear()
+    control.deadline = deadline
 
 
 def _checked(opened: OpenNode, port: str, items: ItemList) -> ItemList:

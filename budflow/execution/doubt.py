@@ -16,7 +16,10 @@ DECISIONS = ("run", "fail", "skip")
 
 
 class Doubt:
-    """Settles doubts as the workflow's `on_crash` says. `tasks` are those that wait for a person."""
+    """Settles doubts as the workflow's `on_crash` says.
+
+    `tasks` are those that wait for a person; `rests` is told of each, since nothing else may compute.
+    """
 
     def __init__(
         self,
@@ -25,10 +28,11 @@ class Doubt:
         open_nodes: Mapping[At, OpenNode],
         emit: Callable[[e.Event], None],
         now: Callable[[], datetime],
+        rests: Callable[[], None],
     ) -> None:
         self._on_crash = work.plan.settings.on_crash
         self._plan, self._node_work, self._emit, self._now = work.plan, node_work, emit, now
-        self._open = open_nodes
+        self._open, self._rests = open_nodes, rests
         self.tasks: set[asyncio.Task[None]] = set()
 
     def asks(self, at: At) -> bool:
@@ -79,6 +83,7 @@ class Doubt:
                 event = e.WaitStarted(self._now(), opened.node.key, recorded.asked, "ask", None, ask, opened.at.rounds)
                 recorded.asked += 1
                 self._emit(event)
+            self._rests()
             await opened.decided
         finally:
             self.tasks.discard(task)

@@ -2,22 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from budflow.errors import BudflowError
 from budflow.execution.active import Active
 from budflow.execution.journal import Child, Journal
 from budflow.execution.ports import ChildCall, Running
-from budflow.execution.records import OpenWait, RateAsk, Rest
+from budflow.execution.records import OpenWait, RateAsk, Rest, Snapshot
+from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_key, signal_of, wait_key
 from budflow.graph.plan import Plan
+from budflow.log import get_log
 from budflow.model import event as e
 from budflow.model.execution import Execution
 from budflow.model.path import path_of
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 CallKey = tuple[str, int]  # The path of a node, and the number of its call.
+
+log = get_log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Held(Active):
 
     __slots__ = (
         "_office",
+        "_saving",
         "_spawn",
         "callers",
         "calls",
@@ -60,6 +65,7 @@ class Held(Active):
         "rest_timer",
         "running",
         "signalled",
+        "stopping",
         "task",
         "waits",
     )
@@ -71,7 +77,7 @@ class Held(Active):
         self.running: Running | None = None
         self.task: asyncio.Task[None] | None = None
         #: The executions that it called and that have not ended, and the calls that are to be cancelled.
-        self.calls: dict[CallKey, str] = {}
+        self.calls: dict[CallKey, e.ChildStarted] = {}
         self.cancelled_calls: set[CallKey] = set()
         #: The signals that were delivered and whose events are not journaled yet; the open waits of each node path.
         self.signalled: set[str] = set()
@@ -82,8 +88,11 @@ class Held(Active):
         #: What its parent is told of its end, once that is durable; what runs when it fails.
         self.report: e.ChildFinished | None = None
         self.error_workflow: ErrorRun | None = None
+        #: Whether its journal has a request to cancel it.
+        self.stopping = False
         #: The workflows whose executions called this one, from the outside in.
         self.callers: tuple[str, ...] = ()
+        self._saving: asyncio.Task[None] | None = None
 
     def append(self, *events: e.Event) -> None:
         """See Link."""
@@ -131,6 +140,20 @@ class Held(Active):
         self.rest = rest
         self._office.idle(self)
 
+    def snapshot(self, pack: Callable[[], bytes]) -> None:
+        """See Link. One at a time, and none of an execution that nobody can see yet."""
+        if self.journal.unseen or self.journal.broken is not None or (self._saving and not self._saving.done()):
+            return
+        waits = {path: sorted(keys) for path, keys in self.waits.items()}
+        saved = SavedExecution(b"", tuple(self.calls.values()), self.responded, waits, dict(self.sinks), self.stopping)
+        self._saving = self._spawn(self._save(saved, self.journal.next_seq, pack))
+
+    def recover(self, saved: SavedExecution) -> None:
+        """Take note of what a snapshot says; its calls are to be remembered."""
+        self.responded, self.stopping = saved.responded, saved.stopping
+        self.sinks.update(saved.sinks)
+        self.waits.update({path: set(keys) for path, keys in saved.waits.items()})
+
     def deliver(self, event: e.Event, *, signalled: bool = False) -> None:
         """Hand an event to the run; one that is over ignores it. `signalled`: it stands in the store as a signal."""
         if signalled and (key := signal_key(event)) is not None:
@@ -145,7 +168,7 @@ class Held(Active):
         self.observe(event)
         match event:
             case e.ChildStarted():
-                self.calls[path_of(event.node, event.rounds), event.call] = event.execution_id
+                self.calls[path_of(event.node, event.rounds), event.call] = event
             case e.ChildFinished():
                 self.calls.pop((path_of(event.node, event.rounds), event.call), None)
             case e.WaitStarted():
@@ -153,6 +176,8 @@ class Held(Active):
                 self.waits.setdefault(path, set()).add(wait_key(path, event.wait))
             case e.WaitEnded() | e.NodeFinished() | e.NodeFailed() | e.NodeCancelled():
                 self.waits.pop(path_of(event.node, event.rounds), None)
+            case e.CancelRequested():
+                self.stopping = True
             case _:
                 pass
 
@@ -197,9 +222,11 @@ class Held(Active):
                     for key in self.waits.pop(path_of(event.node, event.rounds), ()):
                         self.journal.close_wait(key)
             case e.ChildStarted():
-                self.calls[path_of(event.node, event.rounds), event.call] = event.execution_id
+                self.calls[path_of(event.node, event.rounds), event.call] = event
             case e.ChildFinished():
                 self.calls.pop((path_of(event.node, event.rounds), event.call), None)
+            case e.CancelRequested():
+                self.stopping = True
             case _:
                 pass
         if self.signalled:
@@ -217,6 +244,14 @@ class Held(Active):
         followed = self._office.after_failure(self, finished)
         if followed is not None:
             self.journal.admit_with_end(followed)
+
+    async def _save(self, saved: SavedExecution, next_seq: int, pack: Callable[[], bytes]) -> None:
+        """Store a snapshot, once all that it comes from is durable. Without it nothing is lost but time."""
+        try:
+            payload = await asyncio.to_thread(lambda: replace(saved, run=pack()).pack())
+            await self.journal.save(Snapshot(next_seq, payload))
+        except BudflowError as error:
+            log.info("snapshot.not_taken", execution=self.execution.id, error=str(error))
 
     async def _announce_answer(self) -> None:
         try:

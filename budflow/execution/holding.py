@@ -16,6 +16,7 @@ from budflow.execution.journal import Child, Journal, JournalClosed
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import ChildCall, ExecutionBroken, ExecutionStore, Executor, RunLetGo, Running, Work
 from budflow.execution.records import RateAsk
+from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_of
 from budflow.graph.plan import Plan
 from budflow.log import get_log
@@ -130,8 +131,12 @@ class Holding:
         claim: Claim | None = None,
         admission: Execution | None = None,
         next_seq: int = 0,
+        saved: SavedExecution | None = None,
     ) -> Held:
-        """Have an execution advanced from its events so far; `admission` is its row where it is not stored yet."""
+        """Have an execution advanced from its events so far; `admission` is its row where it is not stored yet.
+
+        `saved` has what the events between the first and the second come to.
+        """
         error_workflow = None
         if plan.settings.error_workflow is not None:
             error_workflow = await self._children.prepare_error_workflow(execution, plan)
@@ -147,6 +152,8 @@ class Holding:
         if admission is not None:
             held.append(*events)
         else:
+            if saved is not None:
+                held.recover(saved)
             for event in events:
                 held.remember(event)
         static: Mapping[str, Any] = {}
@@ -154,8 +161,9 @@ class Holding:
             static = await self._store.get_static(execution.project_id, execution.workflow_id)
         # Signing it takes long beside all else, and hardly any workflow reads it.
         resume_url = self._resume_url(execution) if "execution" in plan.names else None
-        self._begin(held, Work(execution, version.document, plan, events, resume_url, static))
-        if execution.cancelling and not any(isinstance(event, e.CancelRequested) for event in events):
+        saved_run = None if saved is None else saved.run
+        self._begin(held, Work(execution, version.document, plan, events, resume_url, static, saved_run))
+        if execution.cancelling and not held.stopping:
             held.deliver(e.CancelRequested(utc_now(), "before it was taken up"))
         return held
 
@@ -311,7 +319,9 @@ class Holding:
         if rest is None or held.running is None or self.stopping:
             return
         soon = rest.wake_at is not None and (rest.wake_at - utc_now()).total_seconds() < SHORT_WAIT_SECONDS
-        children_here = any(child in self.held or child in self.starting for child in held.calls.values())
+        children_here = any(
+            call.execution_id in self.held or call.execution_id in self.starting for call in held.calls.values()
+        )
         starting = rest.reason == "child" and not held.calls
         if soon or children_here or starting or held.watchers:
             held.rest_timer = asyncio.get_running_loop().call_later(REST_AGAIN_SECONDS, self._consider_rest, held)

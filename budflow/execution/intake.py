@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from budflow.errors import BudflowError
@@ -9,7 +10,10 @@ from budflow.execution.advance import fold
 from budflow.execution.holding import Holding
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import ExecutionStore, Lease
+from budflow.execution.saved_execution import SavedExecution, unpack_saved
+from budflow.execution.saved_run import SavedRunUnreadable, unpack
 from budflow.execution.signal import event_of
+from budflow.execution.state import State
 from budflow.graph.plan import Plan
 from budflow.log import get_log
 from budflow.model import event as e
@@ -167,14 +171,8 @@ class Intake:
                 self._claimed.append((claim, execution))
 
     async def _take_up(self, claim: Claim, execution: Execution) -> None:
-        rows: list[e.StoredEvent] = []
-        while True:
-            page = await self._store.read_events(
-                execution.project_id, execution.id, after=len(rows) - 1, limit=EVENTS_PAGE
-            )
-            rows.extend(page)
-            if len(page) < EVENTS_PAGE:
-                break
+        read = await self._read(execution)
+        rows, saved = read.rows, read.saved
         plan: Plan | None = None
         try:
             events = tuple(decode(row) for row in rows)
@@ -186,15 +184,43 @@ class Intake:
             if (refused := self._holding.refused.pop(execution.id, None)) is not None:
                 raise refused
             if execution.takeovers >= TAKEOVERS_MAX:
-                raise _poisoned(plan, events)
+                raise _poisoned(plan, events, read.state)
         except BudflowError as error:
             if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
                 raise  # That may pass; try again.
-            await self._holding.end_at_once(claim, execution, plan, len(rows), Failure.of(error))
+            await self._holding.end_at_once(claim, execution, plan, read.next_seq, Failure.of(error))
             return
-        held = await self._holding.launch(execution, version, plan, events, claim=claim, next_seq=len(rows))
+        if saved is not None:
+            events = (events[0], *saved.calls, *events[1:])
+        held = await self._holding.launch(
+            execution, version, plan, events, claim=claim, next_seq=read.next_seq, saved=saved
+        )
         for event in signals:
             held.deliver(event, signalled=True)
+
+    async def _read(self, execution: Execution) -> "_Read":
+        """The journal: its first event and what came after the snapshot, or all of it where there is none."""
+        snapshot = await self._store.get_snapshot(execution.id)
+        if snapshot is not None:
+            try:
+                saved, state = await asyncio.to_thread(_unpacked, snapshot.payload)
+            except SavedRunUnreadable as error:
+                log.info("snapshot.not_used", execution=execution.id, error=str(error))
+            else:
+                first = await self._store.read_events(execution.project_id, execution.id, limit=1)
+                rows = await self._read_rows(execution, snapshot.seq)
+                return _Read([*first, *rows], snapshot.seq + len(rows), saved, state)
+        rows = await self._read_rows(execution, 0)
+        return _Read(rows, len(rows))
+
+    async def _read_rows(self, execution: Execution, start: int) -> list[e.StoredEvent]:
+        rows: list[e.StoredEvent] = []
+        while True:
+            after = start + len(rows) - 1
+            page = await self._store.read_events(execution.project_id, execution.id, after=after, limit=EVENTS_PAGE)
+            rows.extend(page)
+            if len(page) < EVENTS_PAGE:
+                return rows
 
     async def listen_forever(self) -> None:
         """Find out what other server processes were asked to tell or to cancel."""
@@ -218,8 +244,23 @@ class Intake:
                     held.deliver(event_of(signal), signalled=True)
 
 
-def _poisoned(plan: Plan, events: tuple[e.Event, ...]) -> Poisoned:
-    state = fold(plan, events)
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is stored of an execution: events, the number of the next one, and the snapshot that they follow."""
+
+    rows: list[e.StoredEvent]
+    next_seq: int
+    saved: SavedExecution | None = None
+    state: State | None = None
+
+
+def _unpacked(payload: bytes) -> tuple[SavedExecution, State]:
+    saved = unpack_saved(payload)
+    return saved, unpack(saved.run, lambda items: items).state
+
+
+def _poisoned(plan: Plan, events: tuple[e.Event, ...], state: State | None) -> Poisoned:
+    state = fold(plan, events, state)
     nodes = [
         path_of(plan.nodes[number].key, frame_id.rounds)
         for frame_id, frame in state.frames.items()

@@ -7,7 +7,7 @@ from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution.ports import ExecutionStore
-from budflow.execution.records import JournalWrite, OpenWait, Rest, Signal
+from budflow.execution.records import JournalWrite, OpenWait, Rest, Signal, Snapshot
 from budflow.model import event as e
 from budflow.model.execution import Claim, Execution, ExecutionEnded, Status
 from budflow.model.failure import Failure
@@ -151,6 +151,17 @@ class Journal:
                 written.set_result(None)
         if rest is not None:
             self._break(JournalClosed())
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Store a snapshot of what was appended before its `seq`, once that is durable; see ExecutionStore."""
+        if self._stored < snapshot.seq:
+            await self.commit()
+        await self._store.put_snapshot(self._claim, snapshot)
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the event that is appended next."""
+        return self._seq
 
     @property
     def unseen(self) -> bool:

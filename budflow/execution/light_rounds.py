@@ -1,21 +1,27 @@
 """Rounds of bodies that only compute: worked off many in one go, and journaled as one event."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from budflow.execution.frames import container_of, round_of
+from budflow.execution.blobs import BlobUnwritable
+from budflow.execution.collecting import Collecting
+from budflow.execution.frames import container_of, frame_of, round_of
 from budflow.execution.lineage import out_of
+from budflow.execution.node_result import failure_of
 from budflow.execution.node_work import NodeWork
 from budflow.execution.open_node import Openings, OpenNode
 from budflow.execution.produced import Produced
-from budflow.execution.state import At, FrameId, State
+from budflow.execution.state import At, Command, FrameId, State
 from budflow.graph.plan import ENTRY, PlanNode
 from budflow.model import event as e
 from budflow.model.failure import Failure
-from budflow.model.item import Item, ItemList
+from budflow.model.item import ItemList
+from budflow.model.joined import gathered
+from budflow.model.journal import EventUnwritable
 
 ROUNDS_MAX = 1_000
 SECONDS_MAX = 0.010
@@ -25,22 +31,57 @@ class LightRounds:
     """The frames of one execution that are due, in the order in which they were opened."""
 
     def __init__(
-        self, produced: Produced, openings: Openings, node_work: NodeWork, now: Callable[[], datetime]
+        self,
+        produced: Produced,
+        openings: Openings,
+        node_work: NodeWork,
+        collecting: Collecting,
+        *,
+        open_nodes: Mapping[At, OpenNode],
+        state: Callable[[], State],
+        emit: Callable[[e.Event], list[Command]],
+        carry_out: Callable[[list[Command]], object],
+        now: Callable[[], datetime],
     ) -> None:
         self._produced, self._openings, self._node_work, self._now = produced, openings, node_work, now
+        self._collecting, self._open, self._state = collecting, open_nodes, state
+        self._emit, self._carry_out = emit, carry_out
         self._due: deque[FrameId] = deque()
         self._known: set[FrameId] = set()
+        self._working = False
 
     def add(self, frame_id: FrameId) -> bool:
-        """A frame is due; whether it is the first of those that are, so that somebody must begin to ask for `next`."""
+        """A frame is due; whether somebody must begin to `work`, which goes on until none is."""
         if frame_id in self._known:
             return False
         self._known.add(frame_id)
         self._due.append(frame_id)
-        return len(self._known) == 1
+        working, self._working = self._working, True
+        return not working
 
-    def next(self, open_nodes: Mapping[At, OpenNode], state: State) -> e.RoundsFinished | None:
+    async def work(self) -> None:
+        """Work rounds off: many in one go, a pause in between. Raises what keeping what they gave raises."""
+        while (event := self._next()) is not None:
+            container = self._produced.plan.nodes[self._produced.plan.index[event.node]]
+            try:
+                given = await self._collecting.finished(event)
+            except (BlobUnwritable, EventUnwritable) as error:
+                given = _failed(event, failure_of(container, error))
+            if given is not event and self._is_void(event):
+                continue
+            try:
+                commands = self._emit(given)
+            except EventUnwritable as error:
+                commands = self._emit(_failed(event, failure_of(container, error)))
+            self._carry_out(commands)
+            at, numbers = At(container.index, event.rounds), range(event.first, event.first + len(event.counts))
+            if self._collecting.ended(at, event.body, numbers):
+                await self._collecting.collect(at, event.body)
+            await asyncio.sleep(0)
+
+    def _next(self) -> e.RoundsFinished | None:
         """Work off rounds of one container that follow each other, for some milliseconds; None when none is due."""
+        state = self._state()
         done: list[tuple[ItemList, Failure | None]] = []
         first: FrameId | None = None
         began = time.perf_counter()
@@ -52,30 +93,39 @@ class LightRounds:
             self._known.discard(frame_id)
             if state.stops(frame_id):
                 continue  # Its nodes were told to stop, and said so.
-            opened = open_nodes[self._container(frame_id)]
+            opened = self._open[self._container(frame_id)]
             first = first or frame_id
             done.append(self._run(frame_id, opened.started_at))
         if first is None:
+            self._working = False
             return None
         return self._event(first, done)
+
+    def _is_void(self, event: e.RoundsFinished) -> bool:
+        """Whether some of these rounds were stopped since they ran: the others are due again."""
+        state = self._state()
+        node = self._produced.plan.nodes[self._produced.plan.index[event.node]]
+        at = At(node.index, event.rounds)
+        frames = [frame_of(node, at, event.body, event.first + offset) for offset in range(len(event.counts))]
+        going_on = [frame_id for frame_id in frames if not state.stops(frame_id)]
+        if len(going_on) == len(frames):
+            return False
+        for frame_id in going_on:
+            self.add(frame_id)
+        return True
 
     def _event(self, first: FrameId, done: list[tuple[ItemList, Failure | None]]) -> e.RoundsFinished:
         plan = self._produced.plan
         at = self._container(first)
         container = plan.nodes[at.node]
         number = round_of(container, first)
-        items: list[Item] = []
-        lineage: list[int] = []
-        for out, _ in done:
-            items.extend(out.items)
-            lineage.extend(out.lineage)
         return e.RoundsFinished(
             self._now(),
             container.key,
             plan.graphs[first.graph].name,
             number,
             tuple(len(out) for out, _ in done),
-            ItemList(items, lineage),
+            gathered(out for out, _ in done),
             {number + offset: failure for offset, (_, failure) in enumerate(done) if failure is not None},
             at.rounds,
         )
@@ -121,7 +171,7 @@ class LightRounds:
         return empty and (node.spec.run_on_empty or node.node.run_on_empty)
 
 
-def failed(event: e.RoundsFinished, failure: Failure) -> e.RoundsFinished:
+def _failed(event: e.RoundsFinished, failure: Failure) -> e.RoundsFinished:
     """The same rounds, all of which failed: for what they gave cannot be written."""
     numbers = range(event.first, event.first + len(event.counts))
     counts = (0,) * len(event.counts)

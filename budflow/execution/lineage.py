@@ -8,7 +8,8 @@ from budflow.execution.state import At, FrameId
 from budflow.expressions.evaluate import ExpressionFailed
 from budflow.graph.plan import ENTRY, Source
 from budflow.model.item import ItemList
-from budflow.model.spilled import all_json, chained, gathered
+from budflow.model.joined import chained, gathered
+from budflow.model.spilled import all_json
 
 
 class LineageAmbiguous(ExpressionFailed):

@@ -71,6 +71,7 @@ async def run_list(run: NodeRun, result: NodeResult) -> None:
         _discard(result)
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise
+        result.raised = True
         _fail_all(run, result, run.items, 0, error)
     finally:
         if aside is not None:

@@ -90,7 +90,8 @@ class NodeResult:
     """What came of it: items by port, and the failed items by ordinal.
 
     `stored` are the ports that were too much for memory, `spill` where they go while the node runs. `fatal` is what
-    made the run fail as a whole, whatever the node's `on_error` says.
+    made the run fail as a whole, whatever the node's `on_error` says. `raised`: the one call that was to give all of it
+    failed, and nothing that it did stays.
     """
 
     ports: Gathered = field(default_factory=dict)
@@ -99,6 +100,7 @@ class NodeResult:
     stored: dict[str, ItemList] = field(default_factory=dict)
     spill: Spill | None = None
     fatal: Failure | None = None
+    raised: bool = False
 
 
 def failure_of(node: PlanNode, error: BaseException) -> Failure:

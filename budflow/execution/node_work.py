@@ -18,9 +18,11 @@ from budflow.model.failure import Failure
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.item import EMPTY, Item, ItemList
 from budflow.model.node import HttpCapability
-from budflow.model.static_data import StaticData
+from budflow.model.static_data import NO_STATIC, StaticData
 
 LINGER_SECONDS = 0.02
+#: Of a node with more items what is done is not kept in memory too, so that it can be given up while the node works.
+ITEMS_NOTED_MAX = 10_000
 IN_DOUBT = Failure(
     "node.in_doubt",
     "A server died while this was being done; nobody knows whether it happened.",
@@ -103,6 +105,8 @@ class NodeWork:
         self, opened: OpenNode, result: NodeResult, place: Place | None = None
     ) -> e.NodeFinished | e.NodeFailed:
         """What a result means under the node's `on_error`."""
+        if result.raised:
+            opened.static = NO_STATIC  # Its items may pass on; what it did to static data is not kept.
         settled = settle(opened.node, opened.items, result)
         if isinstance(settled, Failure):
             return e.NodeFailed(
@@ -128,7 +132,8 @@ class NodeWork:
         """The node ran; a port that `outputs` leaves out is empty."""
         full = {name: outputs.get(name, EMPTY) for name in opened.node.output_names}
         key = opened.node.key
-        static = opened.static.changes(self._static, key) if opened.node.spec.static else None
+        # One that did not run has seen none, and so has changed none.
+        static = None if opened.static is NO_STATIC else opened.static.changes(self._static, key)
         if static is not None:
             self._static.update(static)
         return e.NodeFinished(self._now(), key, opened.started_at, full, tries, place, opened.at.rounds, static)
@@ -140,7 +145,7 @@ class NodeWork:
         if recorded is None:
             # Of effects that may not be repeated, only those are said to be begun that really are about to be.
             begun = min(size, ITEM_CONCURRENCY) if once and opened.node.weight == "light" else size
-            recorded = opened.recorded = Recorded(begun)
+            recorded = opened.recorded = Recorded(begun, started_at=opened.started_at)
             self._link.append(e.NodeStarted(opened.started_at, opened.node.key, size, None, opened.at.rounds, begun))
         await self._link.commit()
         progress = _Progress(opened, recorded, self._link, self._now)
@@ -185,7 +190,7 @@ class _Progress:
     """Journals the items of one node with an effect, as they are begun and done."""
 
     def __init__(self, opened: OpenNode, recorded: Recorded, link: Link, now: Callable[[], datetime]) -> None:
-        self._opened, self._link, self._now = opened, link, now
+        self._opened, self._recorded, self._link, self._now = opened, recorded, link, now
         self._begun = self._durable = recorded.begun
         self._done: dict[int, list[Item]] = {}
 
@@ -201,7 +206,7 @@ class _Progress:
             return
         if wanted > self._begun:
             self._begun = min(len(self._opened.items), self._begun + ITEM_CONCURRENCY)
-            self._link.append(e.ItemsStarted(self._now(), self._opened.node.key, self._begun, self._opened.at.rounds))
+            self._append(e.ItemsStarted(self._now(), self._opened.node.key, self._begun, self._opened.at.rounds))
         begun = self._begun
         await self._link.commit()
         self._durable = max(self._durable, begun)
@@ -217,5 +222,13 @@ class _Progress:
         if not self._opened.over and done:
             pairs = [(item, ordinal) for ordinal, items in done.items() for item in items]
             items = ItemList([item for item, _ in pairs], [ordinal for _, ordinal in pairs])
-            event = e.ItemsFinished(self._now(), self._opened.node.key, tuple(done), items, self._opened.at.rounds)
-            self._link.append(event)
+            self._append(
+                e.ItemsFinished(self._now(), self._opened.node.key, tuple(done), items, self._opened.at.rounds)
+            )
+
+    def _append(self, event: e.ItemsStarted | e.ItemsFinished) -> None:
+        self._link.append(event)
+        if len(self._opened.items) <= ITEMS_NOTED_MAX:
+            self._recorded.note(event)
+        else:
+            self._recorded.behind = True

@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from budflow.execution import spill
+from budflow.execution.collected import Collected
 from budflow.execution.lineage import NodeViews
 from budflow.execution.produced import Produced
 from budflow.execution.state import At
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import Plan, PlanNode
+from budflow.model import event as e
 from budflow.model.execution import Execution
 from budflow.model.failure import Failure
-from budflow.model.item import Item, ItemList
+from budflow.model.item import EMPTY, Item, ItemList
+from budflow.model.joined import join
 from budflow.model.path import path_of
-from budflow.model.spilled import join
+from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 from budflow.model.workflow import Effect
 
@@ -28,6 +32,49 @@ class Body:
     entry: ItemList
     out: ItemList | None = None
     failure: Failure | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, and was not stopped."""
+        return self.out is not None or self.failure is not None
+
+    def give(self, items: ItemList) -> None:
+        """It is over; what went into it is asked for by nobody any more."""
+        self.entry, self.out = EMPTY, items
+
+    def copy(self) -> "Body":
+        """All of it as it is now. What went into a round that gave something is asked for by nobody."""
+        return Body(EMPTY if self.out is not None and self.failure is None else self.entry, self.out, self.failure)
+
+
+@dataclass(slots=True)
+class Uncollected:
+    """How much of a body's rounds that have ended is in memory, and whether some of it is being moved to blobs.
+
+    `patience` times the usual amount is waited for until it is.
+    """
+
+    rounds: int = 0
+    items: int = 0
+    content_bytes: int = 0
+    moving: bool = False
+    patience: int = 1
+
+    def add(self, bodies: Sequence[Body]) -> None:
+        """More rounds have ended. Their size is that of the last item of them, which is made believe of all."""
+        given = [body.entry if body.out is None else body.out for body in bodies]
+        items = sum(map(len, given))
+        self.rounds += len(bodies)
+        self.items += items
+        last = next((some for some in reversed(given) if some), None)
+        if last is not None and not isinstance(last.items, Spilled):
+            self.content_bytes += items * spill.content_bytes(last.items[-1])
+
+    @property
+    def much(self) -> bool:
+        """Whether some of it is to be moved."""
+        most = max(self.rounds, self.items)
+        return most >= spill.ITEMS_MAX * self.patience or self.content_bytes >= spill.CONTENT_BYTES_MAX * self.patience
 
 
 @dataclass(slots=True)
@@ -42,21 +89,36 @@ class OpenWait:
 class OpenControl:
     """What a control node has of its own while it is open.
 
-    `fed` are its items, with the ordinals of the input items as lineage. `started` are the numbers of its calls,
-    `sources` what went into them and `calls` what came of those that ended.
+    `fed` are its items, with the ordinals of the input items as lineage. `collected` are rounds by body that are in
+    `bodies` no more, for what they gave was moved to blobs. `started` are the numbers of its calls, `sources` what
+    went into them and `calls` what came of those that ended.
     """
 
     fed: ItemList
     bodies: dict[tuple[str, int], Body] = field(default_factory=dict)
+    collected: dict[str, list[Collected]] = field(default_factory=dict)
     sources: dict[int, ItemList] = field(default_factory=dict)
     calls: dict[int, ItemList] = field(default_factory=dict)
     started: set[int] = field(default_factory=set)
     waits: dict[int, OpenWait] = field(default_factory=dict)
     answers: dict[int, Any] = field(default_factory=dict)
     deadline: datetime | None = None
-    stopped_at: datetime | None = None
-    cleaned_up: bool = False
+    stopped: bool = False
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def copy(self) -> "OpenControl":
+        """All of it as it is now, without its timers; the items themselves are shared."""
+        return replace(
+            self,
+            bodies={key: body.copy() for key, body in self.bodies.items()},
+            collected=dict(self.collected),
+            sources=dict(self.sources),
+            calls=dict(self.calls),
+            started=set(self.started),
+            waits={number: OpenWait(wait.until) for number, wait in self.waits.items()},
+            answers=dict(self.answers),
+            timers=[],
+        )
 
 
 @dataclass(slots=True)
@@ -64,7 +126,7 @@ class Recorded:
     """What the journal already has of the work of a node with an effect: how many items were begun, which are done.
 
     A person was `asked` so often what to do about those in doubt; `decided` are the answers, each with the number of
-    items that were begun then: of others nobody has decided anything.
+    items that were begun then: of others nobody has decided anything. It is `behind` where the journal has more.
     """
 
     begun: int = 0
@@ -72,11 +134,25 @@ class Recorded:
     started_at: datetime | None = None
     asked: int = 0
     decided: list[tuple[int, str]] = field(default_factory=list)
+    behind: bool = False
 
     @property
     def pending(self) -> bool:
         """Whether a person was asked and has not answered."""
         return self.asked > len(self.decided)
+
+    def note(self, event: e.ItemsStarted | e.ItemsFinished) -> None:
+        """More of its items were begun, or are done."""
+        if isinstance(event, e.ItemsStarted):
+            self.begun = event.begun
+            return
+        self.done.update({ordinal: [] for ordinal in event.ordinals})
+        for item, ordinal in zip(event.items.items, event.items.lineage, strict=True):
+            self.done[ordinal].append(item)
+
+    def copy(self) -> "Recorded":
+        """All of it as it is now; the items themselves are shared."""
+        return replace(self, done=dict(self.done), decided=[*self.decided])
 
 
 @dataclass(slots=True)
@@ -104,6 +180,7 @@ class OpenNode:
     static: StaticData = NO_STATIC
     refused: Mapping[int, Failure] = field(default_factory=dict)
     decided: "asyncio.Future[None] | None" = None
+    uncollected: dict[str, Uncollected] = field(default_factory=dict)
 
     @property
     def path(self) -> str:

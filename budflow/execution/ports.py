@@ -1,6 +1,6 @@
 """What executing needs from outside: the journal's store and a place to run. Adapters meet these by shape."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -228,12 +228,20 @@ class Link(Protocol):
         """From now on nothing of the run computes, and it only waits for `rest`; None: something does again."""
         ...
 
+    def snapshot(self, pack: Callable[[], bytes]) -> None:
+        """Keep what all that was appended so far comes to, beside the journal, where that is possible.
+
+        `pack` gives it as bytes (budflow.execution.saved_run), takes a while, and may be called in a thread.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """One execution to be advanced from its events so far. `document` is the stored workflow, for who must compile.
 
-    `static` is the static data of the workflow, by node key, where its nodes use any.
+    `static` is the static data of the workflow, by node key, where its nodes use any. With `saved`, of a snapshot,
+    `events` are the first of the journal and those behind the snapshot.
     """
 
     execution: Execution
@@ -242,6 +250,7 @@ class Work:
     events: tuple[Event, ...]
     resume_url: str | None = None
     static: Mapping[str, Any] = field(default_factory=dict)
+    saved: bytes | None = None
 
     @property
     def admitted(self) -> Admitted | None:

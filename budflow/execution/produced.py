@@ -5,6 +5,10 @@ from collections.abc import Mapping, Sequence
 from budflow.execution.state import ROOT, At, FrameId
 from budflow.graph.plan import ENTRY, Plan, PlanNode, Source
 from budflow.model.item import EMPTY, Item, ItemList
+from budflow.model.spilled import SLICE_ITEMS_MAX, Spilled
+
+#: What enters a body is read at once where it is no more JSON than this.
+ENTRY_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Produced:
@@ -22,10 +26,13 @@ class Produced:
 
     def keep(self, at: At, outputs: Mapping[str, ItemList]) -> None:
         """What a node gave, for those behind it."""
-        node = self.plan.nodes[at.node]
-        self._outputs[at] = [outputs[name] for name in node.output_names]
-        if node.graph:
-            self._inside.setdefault(FrameId(node.graph, at.rounds), []).append(at)
+        self._keep(at, [outputs[name] for name in self.plan.nodes[at.node].output_names])
+
+    def _keep(self, at: At, lists: Sequence[ItemList]) -> None:
+        self._outputs[at] = lists
+        graph = self.plan.nodes[at.node].graph
+        if graph:
+            self._inside.setdefault(FrameId(graph, at.rounds), []).append(at)
 
     def of(self, number: int, rounds: tuple[int, ...]) -> Sequence[ItemList] | None:
         """What node `number` gave, as seen from these rounds; None where it did not run."""
@@ -45,12 +52,22 @@ class Produced:
         ports: dict[str, range] = {}
         start = 0
         for name, sources in zip(node.input_names, node.inputs, strict=True):
-            arriving = [self.arrived(source, node, at.rounds) for source in sources]
+            arriving = [_read(self.arrived(source, node, at.rounds), source) for source in sources]
             lists.extend(arriving)
             size = sum(len(part) for part in arriving)
             ports[name] = range(start, start + size)
             start += size
         return lists, ports
+
+    def copy(self) -> tuple[Mapping[FrameId, ItemList], Mapping[At, Sequence[ItemList]]]:
+        """The items of open bodies and of nodes, as they are now."""
+        return dict(self.entries), dict(self._outputs)
+
+    def restore(self, entries: Mapping[FrameId, ItemList], outputs: Mapping[At, Sequence[ItemList]]) -> None:
+        """Go on with what `copy` gave."""
+        self.entries.update(entries)
+        for at, lists in outputs.items():
+            self._keep(at, lists)
 
     def forget(self, frame_id: FrameId) -> None:
         """A body is over: nobody outside can see into it."""
@@ -58,3 +75,13 @@ class Produced:
             self.entries.pop(frame_id, None)
             for at in self._inside.pop(frame_id, ()):
                 self._outputs.pop(at, None)
+
+
+def _read(items: ItemList, source: Source) -> ItemList:
+    """What entered a body, in memory where it is little: until its turn comes it is only referred to."""
+    stored = items.items
+    if source.node != ENTRY or not isinstance(stored, Spilled) or len(stored) > SLICE_ITEMS_MAX:
+        return items
+    if sum(part.content_bytes for part in stored.parts) > ENTRY_BYTES_MAX:
+        return items
+    return ItemList(stored[:], items.lineage)

@@ -12,16 +12,18 @@ from budflow.execution.active import first_port, result_of
 from budflow.execution.advance import advance
 from budflow.execution.node_result import ResultMalformed
 from budflow.execution.ports import ExecutionStore
+from budflow.execution.thinning import is_kept
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.execution import Execution, Place
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList
+from budflow.model.joined import join
 from budflow.model.journal import EventUnreadable, decode
 from budflow.model.path import path_of
-from budflow.model.spilled import join
 
-NodeStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
+#: `unrecorded`: it ran or was skipped; the workflow's `journal` setting kept no event of it.
+NodeStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled", "unrecorded"]
 
 EVENTS_PAGE = 1_000
 #: So many of the runs that failed are named.
@@ -126,7 +128,8 @@ class _Teller:
         key = event.trigger if isinstance(event, e.Admitted) else getattr(event, "node", None)
         try:
             at = None if key is None else s.At(self._plan.index[key], getattr(event, "rounds", ()))
-            self._state, commands = advance(self._plan, self._state, event)
+            before = self._state
+            self._state, commands = advance(self._plan, before, event)
         except (LookupError, TypeError, ValueError, ResultMalformed) as error:
             message = f"Event {self.taken} ({event.TYPE}) does not fit the workflow and what came before it."
             raise EventUnreadable(message, seq=self.taken, type=event.TYPE) from error
@@ -137,6 +140,8 @@ class _Teller:
             elif isinstance(command, s.StartNode):
                 self._started.setdefault(command.at, event.at)
         self._note(event)
+        if isinstance(event, e.Finished):
+            self._note_dropped(event, before)
         if at is not None:
             self._note_node(event, at)
             self._note_progress(at)
@@ -151,6 +156,8 @@ class _Teller:
                     running[number].append(at)
         for number, story in enumerate(self._story.nodes):
             self._conclude(story, self._ends[number], running[number])
+            if self._state.phase == "ended" and story.status == "pending":
+                story.status = self._silent(number)
         lists: dict[tuple[int, str], list[ItemList]] = {}
         for at, outputs in sorted(self._outputs.items()):
             for port, items in outputs.items():
@@ -175,8 +182,13 @@ class _Teller:
             story.started_at = min([*began, *([story.started_at] if story.started_at else [])], default=None)
         else:
             story.status = next((status for status in _WORST if ends[status]), "pending")
-        if self._state.phase == "ended" and story.status == "pending":
-            story.status = "skipped"  # It never came to its turn, because the execution was stopped.
+
+    def _silent(self, number: int) -> NodeStatus:
+        """What a node is of which an execution that has ended tells nothing."""
+        finished = self._story.finished
+        if finished is not None and finished.status == "succeeded" and not is_kept(self._plan, number):
+            return "unrecorded"
+        return "skipped"  # It never came to its turn.
 
     def _note(self, event: e.Event) -> None:
         match event:
@@ -188,6 +200,17 @@ class _Teller:
                 self._story.finished = event
             case _:
                 pass
+
+    def _note_dropped(self, finished: e.Finished, before: s.State) -> None:
+        """Of what was begun when an execution succeeded, a thinned journal has dropped the end, but it did end."""
+        frame = before.frames.get(s.ROOT)
+        if finished.status != "succeeded" or frame is None:
+            return
+        for at in (s.At(number) for number in frame.running):
+            if self._wanted.covers(at):
+                story = self._story.nodes[at.node]
+                story.runs, story.started_at = 1, self._started.get(at)
+                self._ends[at.node]["succeeded"] += 1
 
     def _note_node(self, event: e.Event, at: s.At) -> None:
         story = self._story.nodes[at.node]

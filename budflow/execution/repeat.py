@@ -5,17 +5,21 @@ the result is a journal as any other. What ended well is kept with all that happ
 Of a container that did not end well, what ended well inside is kept, and the rest of it goes on.
 """
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution import state as s
 from budflow.execution.advance import advance
-from budflow.execution.again import Again, again_from, around
+from budflow.execution.again import Again, again_from
+from budflow.execution.frames import around
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.execution import Place
-from budflow.model.item import ItemList
+from budflow.model.failure import Failure
+from budflow.model.joined import part_of
 from budflow.model.path import path_of
 
 _Ending = e.NodeFinished | e.NodeFailed | e.NodeCancelled
@@ -91,15 +95,31 @@ class _Selection:
         """The events to keep, and the state that they come to."""
         state, _ = advance(self._plan, s.State(), self._admitted)
         kept: list[e.Event] = []
+        early: dict[s.At, list[tuple[int, e.Event, Place | None]]] = {}
         place: Place | None = None
-        for event in events:
+        for number, event in enumerate(events):
             if isinstance(event, e.Started):
                 place = event.place
-            for piece in self._pieces(event, state):
-                if isinstance(piece, e.NodeFinished) and piece.place is None:
-                    piece = replace(piece, place=place)  # Where the old one ran, which may not be where the new one is.
-                state, _ = advance(self._plan, state, piece)
-                kept.append(piece)
+            due = [(number, event, place)]
+            while due:
+                due_number, one, where = heapq.heappop(due)
+                now = self._run_of(one)
+                if now is None or self._again.runs(self._plan, now):
+                    continue
+                if not state.runs(s.FrameId(self._plan.nodes[now.node].graph, now.rounds), now.node):
+                    # Where a loop waits for what runs again, a round may begin later than it did then.
+                    early.setdefault(now, []).append((due_number, one, where))
+                    continue
+                for piece in self._pieces(one, now, state):
+                    if isinstance(piece, e.NodeFinished):
+                        # Where the old one ran may not be where the new one is, and static data has gone on since.
+                        piece = replace(piece, place=piece.place or where, static=None)
+                    state, commands = advance(self._plan, state, piece)
+                    kept.append(piece)
+                    for command in commands:
+                        if isinstance(command, s.StartNode):
+                            for released in early.pop(command.at, ()):
+                                heapq.heappush(due, released)
         return tuple(kept), state
 
     # --- what became of each ------------------------------------------------------------------------------------------
@@ -152,27 +172,30 @@ class _Selection:
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
-    def _pieces(self, event: e.Event, state: s.State) -> Iterator[e.Event]:
-        """What of an event is kept: mostly all or nothing."""
+    def _run_of(self, event: e.Event) -> s.At | None:
+        """The run of a node, by the new plan, that an event is about."""
         key = getattr(event, "node", None)
         if key is None or key not in self._plan.index or isinstance(event, e.ResultIgnored):
-            return
-        at = s.At(self._before.index[key], getattr(event, "rounds", ()))
-        now = self._now(at)
+            return None
+        return s.At(self._plan.index[key], getattr(event, "rounds", ()))
+
+    def _pieces(self, event: Any, now: s.At, state: s.State) -> Iterator[e.Event]:
+        """What of an event about a node that runs is kept: mostly all or nothing."""
+        at = s.At(self._before.index[event.node], now.rounds)
         frame = s.FrameId(self._plan.nodes[now.node].graph, now.rounds)
-        if self._again.runs(self._plan, now) or not state.runs(frame, now.node):
-            return
         inside = self._inside_whole(at)
         whole = inside or self._ended_well(at)
         match event:
             case e.NodeFailed() | e.NodeCancelled() if not (inside or _is_stopped(state, frame, now)):
                 return
-            case e.NodeFinished() | e.TimeIsUp() if not whole:
+            case e.NodeFinished() | e.TimeIsUp() | e.ParamsResolved(failure=Failure()) if not whole:
                 return
             case e.NodeStarted() | e.ItemsStarted() | e.ItemsFinished() | e.ItemsRetried() if not whole:
                 yield from self._begun(event, at, now)
             case e.RoundsFinished() if not whole:
                 yield from self._rounds(event, at)
+            case e.RoundsCollected():
+                return  # Where the rounds are kept, they are collected again.
             case e.ChildStarted() | e.ChildFinished() if not whole:
                 ask = _ask(state, now, ("call", event.call))
                 if (at, event.call) in self._called or (isinstance(ask, s.CallChild) and not ask.awaited):
@@ -241,6 +264,6 @@ def _key(event: e.ParamsResolved | e.Reserved) -> tuple[str, int]:
 
 def _part(event: e.RoundsFinished, index: int, counts: list[int], start: int, stop: int) -> e.RoundsFinished:
     first = event.first + index
-    items = ItemList(event.items.items[start:stop], event.items.lineage[start:stop])
+    items = part_of(event.items, start, stop)
     failures = {number: failure for number, failure in event.failures.items() if first <= number < first + len(counts)}
     return replace(event, first=first, counts=tuple(counts), items=items, failures=failures)

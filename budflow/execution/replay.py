@@ -7,6 +7,7 @@ from budflow.execution.advance import advance
 from budflow.execution.controls import Controls
 from budflow.execution.open_node import Openings, OpenNode, Recorded
 from budflow.execution.produced import Produced
+from budflow.execution.saved_run import SavedRun
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 
@@ -25,13 +26,26 @@ class Replay:
         self._plan, self._produced, self._openings = plan, produced, openings
         self._open, self._controls = open_nodes, controls
         self.recorded: dict[s.At, Recorded] = {}
+        self._state = s.State()
+
+    def restore(self, saved: SavedRun) -> None:
+        """Begin with what a snapshot has instead of with nothing."""
+        self._state = saved.state
+        self._produced.restore(saved.entries, saved.outputs)
+        self.recorded.update(saved.recorded)
+        for at, started_at, control in saved.controls:
+            opened = self._open[at] = self._openings.open(at, started_at)
+            control.fed = self._openings.open_control(opened).fed
+            opened.control = control
 
     def fold(self, events: Iterable[e.Event]) -> s.State:
         """The state after these events; nodes that are open stand in `open_nodes` where they are control nodes."""
-        state = s.State()
+        state = self._state
         for event in events:
             if isinstance(event, e.Admitted):
                 self._produced.admitted = event.items.items
+                if state.phase != "new":
+                    continue  # The snapshot has what it brought.
             elif (node := getattr(event, "node", None)) is not None:
                 self._note(event, s.At(self._plan.index[node], getattr(event, "rounds", ())))
             state, commands = advance(self._plan, state, event)
@@ -42,8 +56,6 @@ class Replay:
                     self._controls.close_frame(command)
                 elif isinstance(command, s.CallChild) and (control := self._open[command.at].control) is not None:
                     self._controls.note_call(control, command)
-                elif isinstance(command, s.CancelNode) and (opened := self._open.get(command.at)) is not None:
-                    self._controls.note_stop(opened, event.at)
         return state
 
     def _note(self, event: e.Event, at: s.At) -> None:
@@ -53,13 +65,8 @@ class Replay:
             case e.NodeStarted():
                 self._open[at] = self._openings.open(at, event.at)
                 self._controls.note(event, at)
-            case e.ItemsStarted() if at in self.recorded:
-                self.recorded[at].begun = event.begun
-            case e.ItemsFinished() if at in self.recorded:
-                done = self.recorded[at].done
-                done.update({ordinal: [] for ordinal in event.ordinals})
-                for item, ordinal in zip(event.items.items, event.items.lineage, strict=True):
-                    done[ordinal].append(item)
+            case e.ItemsStarted() | e.ItemsFinished() if at in self.recorded:
+                self.recorded[at].note(event)
             case e.WaitStarted() if at in self.recorded:
                 self.recorded[at].asked += 1
             case e.WaitEnded() if at in self.recorded:

@@ -4,20 +4,22 @@ It feeds events to the pure core, carries out the commands that come back and ha
 happens on one event loop, so that an event and its commands are one step. One asyncio task runs one segment: a chain
 of light nodes goes through without a hop, independent branches go on side by side.
 
-A run may begin with a journal of any length: it folds what there is, and goes on with what is open.
+A run may begin with a journal of any length, or a snapshot and what came after it: it folds what there is, and goes
+on with what is open.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
 
 from budflow.execution import state as s
 from budflow.execution.advance import advance, resume
+from budflow.execution.arrival import Arrival, ignored, is_awaited
+from budflow.execution.collecting import Collecting
 from budflow.execution.controls import Controls, let_go
 from budflow.execution.deadline import Deadline
 from budflow.execution.doubt import Doubt
-from budflow.execution.light_rounds import LightRounds, failed
+from budflow.execution.light_rounds import LightRounds
 from budflow.execution.node_result import failure_of
 from budflow.execution.node_work import NodeWork
 from budflow.execution.open_node import Openings, OpenNode
@@ -26,12 +28,14 @@ from budflow.execution.produced import Produced
 from budflow.execution.records import Rest
 from budflow.execution.replay import Replay
 from budflow.execution.resting import RestWatch, rest_of
-from budflow.execution.signal import signal_key
+from budflow.execution.saved_run import SavedRun, saved_run, unpack
+from budflow.execution.snapshot_link import SnapshotLink
 from budflow.execution.thin_link import ThinLink
 from budflow.execution.tools import Tools
 from budflow.model import event as e
 from budflow.model.event_lists import with_lists
 from budflow.model.failure import Failure
+from budflow.model.item import ItemList
 from budflow.model.journal import EventUnwritable
 
 ONCE_GRACE_SECONDS = 10.0
@@ -41,8 +45,9 @@ class Run:
     """Advances one execution from its events so far to its end."""
 
     def __init__(self, work: Work, link: Link, tools: Tools, runner: str) -> None:
-        if work.plan.settings.journal != "every_node":
-            link = ThinLink(link, work.plan, work.events)
+        self._thin = None if work.plan.settings.journal == "every_node" else ThinLink(link, work.plan)
+        since = len(work.events) if work.saved is not None else 0
+        link = SnapshotLink(self._thin or link, self._save, tools.snapshot_events, since)
         self._work, self._plan, self._link, self._tools = work, work.plan, link, tools
         self._runner = runner
         self._loop = asyncio.get_running_loop()
@@ -61,32 +66,55 @@ class Run:
             lists=tools.lists,
         )
         self._open: dict[s.At, OpenNode] = {}
+        self._collecting = Collecting(
+            tools.lists,
+            work.execution.project_id,
+            open_nodes=self._open,
+            emit=self._happened,
+            spawn=self._spawn,
+            now=tools.now,
+        )
         self._controls = Controls(
             self._produced,
             openings,
             self._node_work,
             link,
+            self._collecting,
             open_nodes=self._open,
             emit=self._happened,
             close=self._settle,
             deliver=self.deliver,
             now=tools.now,
         )
-        self._light = LightRounds(self._produced, openings, self._node_work, tools.now)
-        self._doubt = Doubt(work, self._node_work, self._open, self._happened, tools.now)
+        self._light = LightRounds(
+            self._produced,
+            openings,
+            self._node_work,
+            self._collecting,
+            open_nodes=self._open,
+            state=lambda: self._state,
+            emit=self._emit,
+            carry_out=self._carry_out,
+            now=tools.now,
+        )
+        self._resting = RestWatch(link, self._rest)
+        self._doubt = Doubt(work, self._node_work, self._open, self._happened, tools.now, self._resting.look_soon)
         self._replayed: Replay | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands: deque[s.Command] = deque()
         self._carrying_out = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._deadline = Deadline(work, self.deliver, tools.now)
-        self._resting = RestWatch(link, self._rest)
 
     def start(self) -> None:
         """Begin; everything after this is driven by the event loop, and what breaks it is told by `wait`."""
         try:
             replay = self._replayed = Replay(self._plan, self._produced, self._openings, self._open, self._controls)
+            if self._work.saved is not None:
+                replay.restore(unpack(self._work.saved, self._opened_list))
             self._state = replay.fold(map(self._opened, self._work.events))
+            if self._thin is not None:
+                self._thin.began((self._plan.nodes[at.node].key, at.rounds) for at in (*replay.recorded, *self._open))
             self._link.append(e.Started(self._tools.now(), self._runner, self._tools.place))
             self._deadline.watch()
             self._carry_out([*resume(self._state)])
@@ -111,8 +139,8 @@ class Run:
             return
         event = self._opened(event)
         try:
-            if isinstance(event, e.ChildFinished | e.WaitEnded | e.Reserved) and not self._awaits(event):
-                self._link.append(_ignored(self._tools.now(), event))
+            if isinstance(event, Arrival) and not self._awaits(event):
+                self._link.append(ignored(self._tools.now(), event))
             elif isinstance(event, e.WaitEnded) and self._doubt.decide(event):
                 return
             elif isinstance(event, e.ChildStarted):
@@ -144,10 +172,11 @@ class Run:
 
     def _opened(self, event: e.Event) -> e.Event:
         """An event from the journal, its lists able to be read."""
+        return event if self._tools.lists is None else with_lists(event, self._opened_list)
+
+    def _opened_list(self, items: ItemList) -> ItemList:
         lists = self._tools.lists
-        if lists is None:
-            return event
-        return with_lists(event, lambda items: lists.open(self._work.execution.project_id, items))
+        return items if lists is None else lists.open(self._work.execution.project_id, items)
 
     def _fold(self, event: e.Event) -> list[s.Command]:
         self._resting.works()  # What it waits for from now on may be something else.
@@ -182,7 +211,7 @@ class Run:
                     self._do(command)
         finally:
             self._carrying_out = False
-        if not self._tasks and following is None:
+        if self._tasks <= self._doubt.tasks and following is None:
             self._resting.look_soon()
         return following
 
@@ -196,7 +225,7 @@ class Run:
             self._carry_out(self._emit(e.NodeCancelled(self._tools.now(), node.key, at.rounds)))
         elif node.graph and self._plan.graphs[node.graph].light:
             if self._light.add(frame_id):
-                self._spawn(self._run_light())
+                self._spawn(self._light.work())
         elif node.weight == "control":
             opened = self._begin(at)
             self._controls.begin(opened)
@@ -212,34 +241,20 @@ class Run:
         match command:
             case s.SkipNode():
                 pass
-            case s.OpenFrame():
-                self._controls.open_frame(command)
-            case s.CloseFrame():
-                self._controls.close_frame(command)
             case s.CancelNode(at):
                 self._cancel_node(at)
-            case s.CallChild():
-                self._controls.call(command)
-            case s.StartWait():
-                self._controls.wait(command)
-            case s.ResolveParams():
-                self._controls.resolve(command)
-            case s.ReserveRate():
-                self._controls.reserve(command)
             case s.Answer():
                 self._answer(command)
-            case s.SettleControl():
-                self._controls.settle(command)
-            case s.FailControl(at, failure):
-                if (opened := self._open.get(at)) is not None:
-                    self._controls.fail(opened, failure)
-            case s.CancelControl(at):
-                if (opened := self._open.get(at)) is not None:
-                    self._settle(opened, self._node_work.cancelled(opened))
             case s.ReportFault(at, fault):
                 failure_of(self._plan.nodes[at.node], fault)  # Writes the traceback to the log.
             case s.End():
                 self._end(command.status, command.failure)
+            case _:
+                self._controls.do(command)
+                if isinstance(command, s.CloseFrame) and self._collecting.ended(
+                    command.at, command.body, command.frame.rounds[-1:]
+                ):
+                    self._spawn(self._collecting.collect(command.at, command.body))
 
     def _end(self, status: e.EndStatus, failure: Failure | None) -> None:
         if self._state.phase == "ended":
@@ -255,9 +270,15 @@ class Run:
             self._ended.exception()  # Nobody may be waiting yet.
         self.let_go()
 
+    def _save(self) -> SavedRun | None:
+        """What is known now, for a snapshot."""
+        if self._ended.done() or self._replayed is None:
+            return None
+        return saved_run(self._state, self._produced, self._open.values(), self._replayed.recorded)
+
     def _rest(self) -> Rest | None:
         """What it waits for; None while something computes."""
-        if self._ended.done() or not all(task in self._doubt.tasks for task in self._tasks):
+        if self._ended.done() or not self._tasks <= self._doubt.tasks:
             return None
         # Time that is up brings nothing any more.
         deadline = None if self._state.stops(s.ROOT) else self._deadline.at
@@ -302,17 +323,6 @@ class Run:
             task, opened = opened.task, self._begin(following)
             opened.task = task
 
-    async def _run_light(self) -> None:
-        """Work rounds of bodies off that only compute: many in one go, a pause in between."""
-        while (event := self._light.next(self._open, self._state)) is not None:
-            try:
-                commands = self._emit(event)
-            except EventUnwritable as error:
-                container = self._plan.nodes[self._plan.index[event.node]]
-                commands = self._emit(failed(event, failure_of(container, error)))
-            self._carry_out(commands)
-            await asyncio.sleep(0)
-
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._ended.done():
@@ -320,7 +330,7 @@ class Run:
         fault = ExecutionBroken("A segment was cancelled from outside.") if task.cancelled() else task.exception()
         if fault is not None:
             self._break(fault)
-        elif not self._tasks:
+        elif self._tasks <= self._doubt.tasks:
             self._resting.look_soon()
 
     def _close(self, opened: OpenNode, event: e.NodeFinished | e.NodeFailed | e.NodeCancelled) -> list[s.Command]:
@@ -344,14 +354,9 @@ class Run:
 
     # --- from outside ----------------------------------------------------------------------------------------------
 
-    def _awaits(self, event: e.ChildFinished | e.WaitEnded | e.Reserved) -> bool:
+    def _awaits(self, event: Arrival) -> bool:
         at = s.At(self._plan.index[event.node], event.rounds)
-        control = self._state.controls.get(at)
-        if isinstance(event, e.ChildFinished):
-            return control is not None and ("call", event.call) in control.asks
-        if isinstance(event, e.Reserved):
-            return control is not None and ("reserve", event.ask) in control.asks
-        return (control is not None and ("wait", event.wait) in control.asks) or self._doubt.asks(at)
+        return is_awaited(self._state, at, event) or (isinstance(event, e.WaitEnded) and self._doubt.asks(at))
 
     def _cancel_node(self, at: s.At) -> None:
         opened = self._open.get(at)
@@ -366,7 +371,7 @@ class Run:
             self._controls.stop(opened)
         elif opened.task is None or not opened.begun:
             return  # A task that is cancelled before its first turn never gets to say so: this one sees it by itself.
-        elif opened.effect == "once":
+        elif opened.effect == "once" and opened.task not in self._doubt.tasks:
             # Cut off in the middle, nobody would know whether it happened: it gets a while to end by itself.
             opened.grace = self._loop.call_later(ONCE_GRACE_SECONDS, opened.task.cancel)
         else:
@@ -378,13 +383,4 @@ class Run:
             return
         now = self._tools.now()
         answer = e.Responded(now, opened.node.key, command.status_code, command.headers, command.body)
-        try:
-            commands = self._emit(answer)
-        except EventUnwritable as error:
-            self._controls.fail(opened, failure_of(opened.node, error))
-            return
-        self._carry_out(commands)
-
-
-def _ignored(now: datetime, event: e.ChildFinished | e.WaitEnded | e.Reserved) -> e.ResultIgnored:
-    return e.ResultIgnored(now, event.node, "the node no longer waits for it", event.rounds, signal_key(event))
+        self._carry_out(self._emit(answer))

@@ -15,8 +15,7 @@ import orjson
 
 from budflow.errors import BudflowError
 from budflow.execution.lineage import LineageAmbiguous, NodeView
-from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut
-from budflow.execution.node_result import all_failed as every_failed
+from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut, all_failed as every_failed
 from budflow.execution.node_run import run_node
 from budflow.execution.tools import Tools
 from budflow.expressions.evaluate import ExpressionFailed, Scope

@@ -21,7 +21,21 @@ Gathered = dict[str, tuple[list[Item], list[int]]]
 
 def is_much(gathered: Mapping[str, tuple[Sequence[Item], Sequence[int]]]) -> bool:
     """Whether some port has more than is to stay in memory, as its last item makes believe."""
-    return any(_is_much(items) for items, _ in gathered.values())
+    return any(are_many(items) for items, _ in gathered.values())
+
+
+def are_many(items: Sequence[Item]) -> bool:
+    """Whether these items are more than is to stay in memory, as the last one makes believe."""
+    count = len(items)
+    return count >= ITEMS_MAX or (count >= SAMPLED_ITEMS_MIN and count * content_bytes(items[-1]) >= CONTENT_BYTES_MAX)
+
+
+def content_bytes(item: Item) -> int:
+    """How large an item is as JSON."""
+    try:
+        return len(orjson.dumps(item.json, default=to_plain, option=orjson.OPT_NON_STR_KEYS))
+    except orjson.JSONEncodeError:
+        return 0  # Whoever writes it down says so.
 
 
 class Spill:
@@ -35,7 +49,7 @@ class Spill:
     async def take(self, gathered: Gathered) -> None:
         """Move away what gathered at ports that have much, or had before; the rest stays."""
         for port, (items, lineage) in gathered.items():
-            if items and (port in self._writers or _is_much(items)):
+            if items and (port in self._writers or are_many(items)):
                 gathered[port] = ([], [])
                 await self._settled()  # One at a time, so that no more than two takes are in memory.
                 self._writing = asyncio.ensure_future(asyncio.to_thread(self._add, port, items, lineage))
@@ -76,15 +90,3 @@ class Spill:
             writing.exception()  # Whoever closes this has a reason of their own.
         for writer in self._writers.values():
             writer.abandon()
-
-
-def _is_much(items: Sequence[Item]) -> bool:
-    count = len(items)
-    return count >= ITEMS_MAX or (count >= SAMPLED_ITEMS_MIN and count * _content_bytes(items[-1]) >= CONTENT_BYTES_MAX)
-
-
-def _content_bytes(item: Item) -> int:
-    try:
-        return len(orjson.dumps(item.json, default=to_plain, option=orjson.OPT_NON_STR_KEYS))
-    except orjson.JSONEncodeError:
-        return 0  # Whoever writes it down says so.

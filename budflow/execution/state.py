@@ -66,11 +66,13 @@ class Frame(NamedTuple):
 class Stop(NamedTuple):
     """A control node is being stopped: with `failure` it then failed, else it was cancelled.
 
-    `told`: its function had its last word, and what it still opens is waited for and nothing more.
+    `told`: its function had its last word, and what it still opens is waited for and nothing more. While its last
+    bodies run, their time counts `since` then.
     """
 
     failure: Failure | None
     told: bool
+    since: datetime | None = None
 
 
 class Control(NamedTuple):
@@ -255,6 +257,17 @@ class CancelControl:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitLastBodies:
+    """A control node that is being stopped tidies up: from `since` on its last bodies may take so long and no longer.
+
+    Said anew for each that begins, so that none has to do with the time that another one left.
+    """
+
+    at: At
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFault:
     """A control node's function raised `fault` instead of deciding, which is a fault of the node type."""
 
@@ -284,6 +297,7 @@ Command = (
     | SettleControl
     | FailControl
     | CancelControl
+    | LimitLastBodies
     | ReportFault
     | End
 )

@@ -88,6 +88,12 @@ class Supervisor:
         """The execution, while this process has it."""
         return self.holding.held.get(execution_id)
 
+    async def store(self, execution_id: str) -> None:
+        """Have all that happened to an execution so far durable, where this process has it. Raises what broke it."""
+        held = self.holding.held.get(execution_id)
+        if held is not None:
+            await held.commit()
+
     def status(self) -> Mapping[str, Any]:
         """Figures for `budflow status`."""
         return {

@@ -5,22 +5,28 @@ a failure): then all of them are written first, so that whatever is durable can 
 execution succeeds is dropped, but for the nodes that lead nowhere and, with `segment`, the last of each segment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
-from budflow.execution.ports import ChildCall, ExecutionBroken, Link
-from budflow.execution.records import RateAsk, Rest
+from budflow.execution.link_around import LinkAround
+from budflow.execution.ports import ExecutionBroken, Link
+from budflow.execution.thinning import is_kept
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.journal import EventUnwritable
 
 
-class ThinLink:
-    """Meets Link. `events` are in the journal already, of an execution that is taken up again."""
+class ThinLink(LinkAround):
+    """Meets Link."""
 
-    def __init__(self, link: Link, plan: Plan, events: Sequence[e.Event] = ()) -> None:
-        self._link, self._plan = link, plan
+    def __init__(self, link: Link, plan: Plan) -> None:
+        super().__init__(link)
+        self._plan = plan
         self._withheld: list[e.NodeFinished] = []
-        self._effects = {(event.node, event.rounds) for event in events if isinstance(event, e.NodeStarted)}
+        self._effects: set[tuple[str, e.Rounds]] = set()
+
+    def began(self, started: Iterable[tuple[str, e.Rounds]]) -> None:
+        """The starts of these open nodes are in the journal already, of an execution that is taken up again."""
+        self._effects.update(started)
 
     def append(self, *events: e.Event) -> None:
         """See Link."""
@@ -35,37 +41,13 @@ class ThinLink:
             self._write()
             self._link.append(event)
 
-    async def commit(self) -> None:
+    def snapshot(self, pack: Callable[[], bytes]) -> None:
         """See Link."""
-        await self._link.commit()
-
-    def flush(self) -> None:
-        """See Link."""
-        self._link.flush()
-
-    def call(self, call: ChildCall) -> None:
-        """See Link."""
-        self._link.call(call)
-
-    def cancel_call(self, node: str, call: int, rounds: tuple[int, ...] = ()) -> None:
-        """See Link."""
-        self._link.cancel_call(node, call, rounds)
-
-    def reserve(self, ask: RateAsk) -> None:
-        """See Link."""
-        self._link.reserve(ask)
-
-    def idle(self, rest: Rest | None) -> None:
-        """See Link."""
-        self._link.idle(rest)
+        self._write()  # It has what they brought.
+        self._link.snapshot(pack)
 
     def _stays(self, event: e.NodeFinished) -> bool:
-        if event.static is not None:
-            return True
-        number = self._plan.index[event.node]
-        segment = self._plan.segments[self._plan.segment_of[number]]
-        last = self._plan.settings.journal == "segment" and segment.nodes[-1] == number
-        return last or number in self._plan.sinks
+        return event.static is not None or is_kept(self._plan, self._plan.index[event.node])
 
     def _write(self) -> None:
         withheld, self._withheld = self._withheld, []

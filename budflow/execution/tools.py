@@ -16,7 +16,8 @@ from budflow.model.node import HttpCapability
 class Tools:
     """What a run may use of the process that it is in. `heavy` runs segments elsewhere; None: here.
 
-    `lists` is where lists go that are too long for memory; None: they stay in it.
+    `lists` is where lists go that are too long for memory; None: they stay in it. A snapshot is due every
+    `snapshot_events` events, and more where what is open is large.
     """
 
     place: Place
@@ -25,3 +26,4 @@ class Tools:
     now: Callable[[], datetime] = utc_now
     files: FilesCapability = NO_FILES
     lists: ListStore | None = None
+    snapshot_events: int = 1_000

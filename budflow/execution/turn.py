@@ -5,16 +5,17 @@ happens in one turn, by a queue rather than by recursion, since a loop may have 
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from budflow.errors import BudflowError
 from budflow.execution import state as s
-from budflow.execution.asks import ask_of, count_of
-from budflow.execution.frames import container_of, frame_of, round_of
+from budflow.execution.asks import ask_of, count_of, decide
+from budflow.execution.frames import container_of, frame_of, is_inside, open_bodies, round_of, tidies_up
 from budflow.execution.node_result import NodeCrashed, ResultMalformed
 from budflow.execution.settling import Delivery, settle
 from budflow.graph.plan import Plan, PlanNode
@@ -24,11 +25,10 @@ from budflow.model.item import ItemList
 
 
 class Turn:
-    """Begins with a state, takes one event by one of its methods, and is `done`."""
+    """Begins with a state, takes one event of the time `now` by one of its methods, and is `done`."""
 
-    def __init__(self, plan: Plan, state: s.State) -> None:
-        self._plan = plan
-        self._before = state
+    def __init__(self, plan: Plan, state: s.State, now: datetime) -> None:
+        self._plan, self._before, self._now = plan, state, now
         self._phase = state.phase
         self._frames, self._controls = state.frames, state.controls
         self._paused, self._held = state.paused, state.held
@@ -73,8 +73,7 @@ class Turn:
     def go_on(self) -> None:
         """Start what was due meanwhile."""
         self._paused = False
-        self._commands.extend(s.StartNode(at) for at in sorted(self._held))
-        self._held = frozenset()
+        self._release(self._held)
 
     # --- what happened to a node ------------------------------------------------------------------------------------
 
@@ -140,11 +139,14 @@ class Turn:
         """A called workflow ended."""
         self._answer(at, ("call", call), n.CallEnded(call, failure))
 
-    def resolved(self, at: s.At, ask: int, params: Mapping[str, Any]) -> None:
-        """A control node's parameters were evaluated again."""
+    def resolved(self, at: s.At, ask: int, params: Mapping[str, Any], failure: Failure | None) -> None:
+        """A control node's parameters were evaluated again; with `failure` they could not be."""
         if self._asked(at, ("resolve", ask)) is None:
             return
         self._answered(at, ("resolve", ask))
+        if failure is not None:
+            self._stop_control(at, failure)
+            return
         try:
             self._tell(at, n.Resolved(ask, self._plan.nodes[at.node].spec.params.model_validate(params)))
         except ValidationError as error:
@@ -179,8 +181,8 @@ class Turn:
         if control.stop is None:
             self._stop_control(at, failure)
         elif cleanup:
-            self._keep(at, control._replace(stop=control.stop._replace(told=True)))
-            self._stop_bodies(at)
+            self._keep(at, control._replace(stop=control.stop._replace(told=True, since=None)))
+            self._stop_bodies(at, last=True)
 
     # --- a control node's function ----------------------------------------------------------------------------------
 
@@ -216,9 +218,7 @@ class Turn:
 
     def _decide(self, node: PlanNode, at: s.At, event: n.ControlEvent) -> None:
         control = self._controls[at]
-        inner, decided = node.spec.call(control.inner, event)
-        if any(isinstance(command, n.Settle | n.Fail) for command in decided[:-1]):
-            raise ResultMalformed(f"`{node.spec.name}` decided more after its end.")
+        inner, decided = decide(node, control.inner, event)
         self._keep(at, control._replace(inner=inner))
         for command in decided:
             self._do(node, at, command)
@@ -235,7 +235,7 @@ class Turn:
                 if frame_id in self._frames:
                     self._stop_frame(frame_id, None)
             case n.CallWorkflow() | n.Wait() | n.Resolve() | n.Reserve() | n.Respond():
-                self._ask(at, *ask_of(at, command))
+                self._ask(at, *ask_of(at, command, self._now))
             case n.Settle() | n.Fail() if control.stop is not None:
                 pass  # Why it is being stopped stays the reason.
             case n.Settle():
@@ -254,11 +254,10 @@ class Turn:
             self._commands.append(command)
 
     def _fault(self, at: s.At, error: Exception) -> None:
-        key = self._plan.nodes[at.node].key
         if not isinstance(error, BudflowError):
             self._commands.append(s.ReportFault(at, error))
             error = NodeCrashed(f"{type(error).__name__}: {str(error)[:500]}")
-        self._fail(at, Failure.of(error, key))
+        self._fail(at, Failure.of(error))
 
     def _fail(self, at: s.At, failure: Failure) -> None:
         control = self._controls[at]
@@ -280,6 +279,8 @@ class Turn:
         items = count_of(node, control, command.source)
         self._keep(at, control._replace(frames=control.frames + 1))
         self._commands.append(s.OpenFrame(at, command.body, frame_id, command.source))
+        if control.stop is not None:
+            self._limit_last(at)
         graph = self._plan.graphs[frame_id.graph]
         dead = [number for number in graph.nodes if self._plan.nodes[number].edges_in == 0]
         self._settle(frame_id, s.Frame(len(graph.nodes)), [(graph.entries, items)], dead)
@@ -318,15 +319,12 @@ class Turn:
             self._held -= held
             frame = frame._replace(running=frame.running - {at.node for at in held})
             self._frames = self._frames.set(frame_id, frame)
-            for number in sorted(frame.running):
-                self._stop_node(s.At(number, frame_id.rounds))
+            for at in (s.At(number, frame_id.rounds) for number in sorted(frame.running)):
+                if at in self._controls:
+                    self._stop_control(at, None)
+                else:
+                    self._commands.append(s.CancelNode(at))
         self._over.append(frame_id)
-
-    def _stop_node(self, at: s.At) -> None:
-        if at in self._controls:
-            self._stop_control(at, None)
-        else:
-            self._commands.append(s.CancelNode(at))
 
     def _stop_control(self, at: s.At, failure: Failure | None, *, told: bool = False) -> None:
         """Stop all that a control node has open. `told`: its function has had its last word already."""
@@ -340,17 +338,25 @@ class Turn:
         self._stop_bodies(at)
         self._see_stopped(at)
 
-    def _stop_bodies(self, at: s.At) -> None:
+    def _stop_bodies(self, at: s.At, *, last: bool = False) -> None:
+        """Stop what is open of a control node's bodies; those that tidy up only with `last`, when their time is up."""
         if not self._controls[at].frames:
             return
-        node, depth = self._plan.nodes[at.node], len(at.rounds)
-        graphs = node.bodies.values()
-        if node.spec.bodies.loops:
-            found = [one for one in self._frames if one.graph in graphs and one.rounds[:depth] == at.rounds]
-        else:  # Which are known without looking at those of ten thousand others.
-            found = [one for graph in graphs if (one := s.FrameId(graph, at.rounds)) in self._frames]
-        for frame_id in found:
-            self._stop_frame(frame_id, None)
+        node = self._plan.nodes[at.node]
+        for frame_id in open_bodies(node, at, self._frames):
+            if last or self._plan.graphs[frame_id.graph].name not in node.spec.bodies.last:
+                self._stop_frame(frame_id, None)
+                continue
+            self._limit_last(at)
+            # If a pause holds up something of it, as of any body, no more: it tidies up now.
+            self._release({one for one in self._held if is_inside(self._plan, one, frame_id)})
+
+    def _limit_last(self, at: s.At) -> None:
+        """The time of a node's last bodies begins to count: one has begun, or the node is stopped while one runs."""
+        control = self._controls[at]
+        assert control.stop is not None  # noqa: S101 - its callers looked
+        self._keep(at, control._replace(stop=control.stop._replace(since=self._now)))
+        self._commands.append(s.LimitLastBodies(at, self._now))
 
     def _see_stopped(self, at: s.At) -> None:
         """End a control node that is being stopped, when nothing of it is open any more."""
@@ -369,20 +375,14 @@ class Turn:
     # --- settling ---------------------------------------------------------------------------------------------------
 
     def _start(self, at: s.At) -> None:
-        if self._paused and not self._tidies_up(at):
+        if self._paused and not tidies_up(self._plan, self._controls, at):
             self._held |= {at}
         else:
             self._commands.append(s.StartNode(at))
 
-    def _tidies_up(self, at: s.At) -> bool:
-        """Whether a node is part of the last body of one that is being stopped: no pause holds up a `finally`."""
-        container: s.At | None = at
-        while container is not None:
-            control = self._controls.get(container)
-            if control is not None and control.stop is not None:
-                return True
-            container = container_of(self._plan, s.FrameId(self._plan.nodes[container.node].graph, container.rounds))
-        return False
+    def _release(self, due: Set[s.At]) -> None:
+        self._held -= due
+        self._commands.extend(s.StartNode(at) for at in sorted(due))
 
     def _put(self, frame_id: s.FrameId, frame: s.Frame) -> None:
         self._frames = self._frames.set(frame_id, frame)

@@ -77,7 +77,7 @@ class Reserved:
 class Stopped:
     """The node is being cancelled, or its time was up, and all that it had open has ended.
 
-    It may run one last body, such as a `finally`; then, or without one, it is over.
+    It may run one of its last bodies (`Bodies.last`) now, such as a `finally`; then, or without one, it is over.
     """
 
 
@@ -274,11 +274,14 @@ class ControlFunction(Protocol):
 class Bodies:
     """The inner graphs that a container takes: those named here, or any (`named_by_author`, at least one).
 
-    Each round of a body in `loops` adds its number to the paths of the nodes inside.
+    Those in `last` tidy up: one that has begun is finished although the container is being stopped, as long as that
+    takes no longer than the time limit for it. Each round of a body in `loops` adds its number to the paths of the
+    nodes inside.
     """
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
     named_by_author: bool = False
     loops: bool = False
 

@@ -7,13 +7,14 @@ from budflow.model import event as e
 from budflow.model.item import BlobRef, ItemList
 from budflow.model.spilled import Spilled
 
-#: The events that hold one list, as `items`.
+#: The events that hold one list, as `items`, and those that hold several, as `outputs`.
 _WITH_ITEMS = (e.Admitted, e.ChildFinished, e.ItemsFinished, e.RoundsFinished)
+_WITH_OUTPUTS = (e.NodeFinished, e.RoundsCollected)
 
 
 def lists_of(event: e.Event) -> Iterable[ItemList]:
     """Every list of items in the event."""
-    if isinstance(event, e.NodeFinished):
+    if isinstance(event, _WITH_OUTPUTS):
         return event.outputs.values()
     return (event.items,) if isinstance(event, _WITH_ITEMS) else ()
 
@@ -35,7 +36,7 @@ def with_lists(event: e.Event, change: Callable[[ItemList], ItemList]) -> e.Even
     new = [change(items) for items in old]
     if all(one is other for one, other in zip(new, old, strict=True)):
         return event
-    if isinstance(event, e.NodeFinished):
+    if isinstance(event, _WITH_OUTPUTS):
         return replace(event, outputs=dict(zip(event.outputs, new, strict=True)))
     assert isinstance(event, _WITH_ITEMS)  # noqa: S101 - no other event has lists
     return replace(event, items=new[0])

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from budflow.errors import BudflowError
 from budflow.model.failure import Failure
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+EndStatus = Literal["succeeded", "failed", "cancelled"]
 #: Why an execution is `waiting`: nothing of it computes, and it needs no process until something comes.
 WaitReason = Literal["timer", "webhook", "form", "approval", "child", "limit", "paused", "ask"]
 Mode = Literal["webhook", "api", "mcp", "cli", "child", "error"]
-TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL: frozenset[str] = frozenset(get_args(EndStatus))
 #: What may become of an execution whose group (`limit_key`) is full.
 LimitPolicy = Literal["queue", "drop", "cancel_oldest"]
 

@@ -74,22 +74,20 @@ def to_plain(value: object) -> Any:
 
 def _encode_spilled(items: Spilled, lineage: Sequence[int]) -> Json:
     shape: Json = {"count": len(items), "parts": [_encode_part(part) for part in items.parts]}
-    if not (isinstance(lineage, SpilledLineage) and _same(lineage.items, items)):
+    if not (isinstance(lineage, SpilledLineage) and lineage.belongs_to(items)):
         shape["lineage"] = encode_lineage(lineage)
     return shape
 
 
-def _same(one: Spilled, other: Spilled) -> bool:
-    return len(one.parts) == len(other.parts) and all(a.same_as(b) for a, b in zip(one.parts, other.parts, strict=True))
-
-
 def _encode_part(part: Part) -> Json:
     if part.ref is None:
-        size = len(part)
-        return {"items": encode_items(ItemList(part.read(part.start, part.stop), range(size)))}
+        lineage = range(len(part)) if part.lineage is None else part.lineage
+        return {"items": encode_items(ItemList(part.read(part.start, part.stop), lineage))}
     shape: Json = {"blob": part.ref._asdict(), "start": part.start, "stop": part.stop}
     if part.error is not None:
         shape["error"] = list(part.error)
+    if part.lineage is not None:
+        shape["lineage"] = encode_lineage(part.lineage)
     return shape
 
 
@@ -104,8 +102,12 @@ def _decode_spilled(shape: Json) -> ItemList:
 def _decode_part(shape: Json) -> Part:
     if "items" in shape:
         found = decode_items(shape["items"])
-        return Part(0, len(found), items=found.items)
-    error = shape.get("error")
+        return Part(0, len(found), items=found.items, lineage=found.lineage)
+    start, stop, error, lineage = shape["start"], shape["stop"], shape.get("error"), shape.get("lineage")
     return Part(
-        shape["start"], shape["stop"], ListRef(**shape["blob"]), error=None if error is None else ItemError(*error)
+        start,
+        stop,
+        ListRef(**shape["blob"]),
+        error=None if error is None else ItemError(*error),
+        lineage=None if lineage is None else decode_lineage(lineage, stop - start),
     )

@@ -166,7 +166,15 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
         },
         x.rounds,
     ),
-    e.ParamsResolved: lambda x: _in_rounds({"node": x.node, "ask": x.ask, "params": x.params}, x.rounds),
+    e.ParamsResolved: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "ask": x.ask,
+            "params": x.params,
+            **({} if x.failure is None else {"failure": x.failure.to_json()}),
+        },
+        x.rounds,
+    ),
     e.Reserved: lambda x: _in_rounds({"node": x.node, "ask": x.ask, "due": x.due}, x.rounds),
     e.RoundsFinished: lambda x: _in_rounds(
         {
@@ -176,6 +184,16 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
             "counts": x.counts,
             "items": encode_items(x.items),
             "failures": {number: failure.to_json() for number, failure in x.failures.items()},
+        },
+        x.rounds,
+    ),
+    e.RoundsCollected: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "body": x.body,
+            "first": x.first,
+            "stop": x.stop,
+            "outputs": _encode_outputs(x.outputs),
         },
         x.rounds,
     ),
@@ -300,7 +318,12 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 at, x["node"], x["call"], x["status"], decode_items(x["items"]), _failure(x["failure"]), _rounds(x)
             ),
         ),
-        _decoder(e.ParamsResolved, lambda at, x: e.ParamsResolved(at, x["node"], x["ask"], x["params"], _rounds(x))),
+        _decoder(
+            e.ParamsResolved,
+            lambda at, x: e.ParamsResolved(
+                at, x["node"], x["ask"], x["params"], _rounds(x), _failure(x.get("failure"))
+            ),
+        ),
         _decoder(e.Reserved, lambda at, x: e.Reserved(at, x["node"], x["ask"], _time(x["due"]), _rounds(x))),
         _decoder(
             e.RoundsFinished,
@@ -313,6 +336,12 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 decode_items(x["items"]),
                 {int(number): Failure(**failure) for number, failure in x["failures"].items()},
                 _rounds(x),
+            ),
+        ),
+        _decoder(
+            e.RoundsCollected,
+            lambda at, x: e.RoundsCollected(
+                at, x["node"], x["body"], x["first"], x["stop"], _outputs(x["outputs"]), _rounds(x)
             ),
         ),
         _decoder(

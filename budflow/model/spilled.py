@@ -5,7 +5,7 @@ They take the place of a plain list in an ItemList, so that a node need not know
 
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple, Protocol, overload
@@ -79,7 +79,8 @@ class Chunks(Protocol):
 class Part:
     """Items from `start` up to `stop` of a stored list (with `ref`), or of the plain list `items`.
 
-    With `error` each of them is as if it had that error set.
+    With `error` each of them is as if it had that error set. `lineage` has an entry for each item of the part; without
+    it that of a stored list is the one that it was written with.
     """
 
     start: int
@@ -88,13 +89,19 @@ class Part:
     chunks: Chunks | None = None
     items: Sequence[Item] = ()
     error: ItemError | None = None
+    lineage: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def cut(self, start: int, stop: int) -> "Part":
         """A part of this part, counted within it."""
-        return replace(self, start=self.start + start, stop=self.start + stop)
+        lineage = None if self.lineage is None else self.lineage[start:stop]
+        return replace(self, start=self.start + start, stop=self.start + stop, lineage=lineage)
+
+    def origin(self, ordinal: int) -> int:
+        """The lineage of one item, by its ordinal in the list that this is a part of. Raises ListUnopened."""
+        return self.readable.origin(ordinal) if self.lineage is None else self.lineage[ordinal - self.start]
 
     def read(self, ordinal: int, stop: int) -> Sequence[Item]:
         """Items from an ordinal on: up to `stop`, but of no more than one chunk. Raises ListUnopened."""
@@ -106,8 +113,23 @@ class Part:
         return items if self.error is None else [item._replace(error=self.error) for item in items]
 
     def same_as(self, other: "Part") -> bool:
-        """Whether both are the same items of the same stored list."""
-        return self.ref is not None and (self.ref, self.start, self.stop) == (other.ref, other.start, other.stop)
+        """Whether both are the same items, with the same lineage, whatever their error."""
+        if (self.ref, self.start, self.stop) != (other.ref, other.start, other.stop) or self.items is not other.items:
+            return False
+        if self.lineage is None or other.lineage is None:
+            return self.ref is not None and self.lineage is other.lineage
+        return self.lineage is other.lineage or list(self.lineage) == list(other.lineage)
+
+    def with_next(self, other: "Part") -> "Part | None":
+        """This and another part as one, where the other goes on in the same stored list and lineage; else None."""
+        if self.ref is None or (self.ref, self.stop, self.error) != (other.ref, other.start, other.error):
+            return None
+        one, two = self.lineage, other.lineage
+        if one is None and two is None:
+            return replace(self, stop=other.stop)
+        if isinstance(one, range) and isinstance(two, range) and one.step == two.step == 1 and one.stop == two.start:
+            return replace(self, stop=other.stop, lineage=range(one.start, two.stop))
+        return None
 
     @property
     def content_bytes(self) -> int:
@@ -200,15 +222,17 @@ class Spilled(Sequence[Item]):
 
     def cut(self, start: int, stop: int) -> list[Part]:
         """The parts between two indices."""
-        return [
-            part.cut(max(0, start - first), min(len(part), stop - first))
-            for part, first in zip(self.parts, self._starts, strict=True)
-            if first < stop and start < first + len(part)
-        ]
+        found: list[Part] = []
+        number = bisect_right(self._starts, start) - 1
+        while start < stop and number < len(self.parts) and (first := self._starts[number]) < stop:
+            part = self.parts[number]
+            found.append(part.cut(max(0, start - first), min(len(part), stop - first)))
+            number += 1
+        return found
 
 
 class SpilledLineage(Sequence[int]):
-    """The lineage with which the items of stored lists were written."""
+    """The lineage that the parts of a list have: mostly the one with which they were written."""
 
     __slots__ = ("items",)
 
@@ -235,7 +259,15 @@ class SpilledLineage(Sequence[int]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         part, ordinal = self.items.locate(index)
-        return part.readable.origin(ordinal)
+        return part.origin(ordinal)
+
+    def belongs_to(self, items: Spilled) -> bool:
+        """Whether it is the lineage of just these items."""
+        own = self.items
+        if own is items:
+            return True
+        same = len(own.parts) == len(items.parts)
+        return same and all(one.same_as(two) for one, two in zip(own.parts, items.parts, strict=True))
 
 
 class Same(Sequence[int]):
@@ -267,51 +299,6 @@ class Same(Sequence[int]):
         if not -self._count <= index < self._count:
             raise IndexError(index)
         return self.value
-
-
-def made_from(items: ItemList, source: int) -> ItemList:
-    """The same items, all made from one (-1: from none)."""
-    size = len(items)
-    return ItemList(items.items, Same(source, size) if isinstance(items.items, Spilled) else [source] * size)
-
-
-def with_error(items: ItemList, error: ItemError) -> ItemList:
-    """The same items, each with this error set."""
-    if isinstance(items.items, Spilled):
-        return ItemList(Spilled([replace(part, error=error) for part in items.items.parts]), items.lineage)
-    return ItemList([item._replace(error=error) for item in items.items], items.lineage)
-
-
-def chained(lists: Sequence[ItemList]) -> Sequence[Item]:
-    """The items of several lists, one list after the other."""
-    if not any(isinstance(part.items, Spilled) for part in lists):
-        return [item for part in lists for item in part.items]
-    parts: list[Part] = []
-    for one in lists:
-        if isinstance(one.items, Spilled):
-            parts.extend(one.items.parts)
-        else:
-            parts.append(Part(0, len(one), items=one.items))
-    return Spilled(parts)
-
-
-def join(lists: Sequence[ItemList]) -> ItemList:
-    """Several lists as one, in the given order.
-
-    The result's lineage means nothing: a single list keeps its own, which belongs to the node that made it.
-    """
-    if len(lists) == 1:
-        return lists[0]
-    items = chained(lists)
-    return ItemList(items, Same(-1, len(items)))
-
-
-def gathered(lists: Iterable[ItemList]) -> ItemList:
-    """Several lists as one, every item with its lineage."""
-    some = [part for part in lists if len(part)]
-    if len(some) == 1:
-        return some[0]
-    return ItemList(chained(some), [ordinal for part in some for ordinal in part.lineage])
 
 
 def opened(items: ItemList, open_list: Callable[[ListRef], Chunks]) -> ItemList:

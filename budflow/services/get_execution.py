@@ -88,7 +88,9 @@ class NodeView(View):
     type: str
     container: str | None = Field(description="The node in whose `body` it stands; null: in the workflow itself.")
     body: str | None
-    status: NodeStatus
+    status: NodeStatus = Field(
+        description="`unrecorded`: it ran or was skipped; `settings.journal` kept no event of it."
+    )
     runs: int = Field(description="How often it ran, once for each round of the loops around it.")
     started_at: datetime | None
     finished_at: datetime | None
@@ -185,7 +187,7 @@ class _Show:
 def _node_view(node: NodeStory, segment: int, place: Place | None, show: _Show) -> NodeView:
     began, ended = node.started_at, node.finished_at
     with_items = show.request.detail == "items"
-    ran = node.status not in ("pending", "skipped")
+    ran = node.status not in ("pending", "skipped", "unrecorded")
     return NodeView(
         key=node.key,
         type=node.type,

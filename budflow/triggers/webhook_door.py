@@ -6,13 +6,14 @@ It is the hot path of the server, so it stands before the API's framework and sp
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution.limits import ConcurrencyKeyFailed
 from budflow.graph.plan import Plan
 from budflow.log import get_log
-from budflow.model.execution import KeyReused, LimitReached, QueueFull
+from budflow.model.execution import Execution, KeyReused, LimitReached, QueueFull
 from budflow.model.failure import Failure
 from budflow.model.identity import new_id
 from budflow.model.item import ItemList
@@ -27,7 +28,7 @@ from budflow.services.use_case import Services
 from budflow.triggers.webhook import BodyMalformed, WebhookRequest, to_item
 from budflow.triggers.webhook_answer import EXECUTION_HEADER, Answer, AnswerTimedOut, accepted, answer_of, refusal
 from budflow.triggers.webhook_key import KeyMalformed, request_key
-from budflow.triggers.webhook_outcome import outcome_of
+from budflow.triggers.webhook_outcome import Outcome, outcome_of
 from budflow.triggers.webhook_signature import SecretMissing, SignatureRefused, check_signature
 from budflow.triggers.webhook_table import MethodRefused, WebhookTable, WebhookUnknown
 
@@ -37,6 +38,8 @@ FAILING_TYPE = "flow.stop_and_error"
 PERMISSIONS = frozenset({"execution:run"})
 #: Whoever sends a few bytes now and then holds a connection no longer than this.
 BODY_SECONDS_MAX = 120.0
+#: How long a sender waits for the store to say whether it has an execution, or to keep it, so that it can be named.
+LOOK_SECONDS_MAX = 5.0
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -145,16 +148,35 @@ class WebhookDoor:
         execution_id = triggered.execution.id
         if params.respond == "immediately":
             return accepted(execution_id)
-        first_answer = params.respond == "respond_node"
         try:
-            async with asyncio.timeout(self._services.settings.webhook_answer_seconds):
-                outcome = await outcome_of(self._services, principal, triggered, first_answer=first_answer)
+            outcome = await self._outcome(principal, triggered, first_answer=params.respond == "respond_node")
+            if outcome is None:
+                return refusal(AnswerTimedOut(execution_id=execution_id), instance)
             authored = _is_authored(plan, outcome.failure)
             return answer_of(outcome, params, execution_id, instance, authored=authored)
-        except TimeoutError:
-            return refusal(AnswerTimedOut(execution_id=execution_id), instance)
-        except Exception as error:  # noqa: BLE001 - the edge, inside so that the answer names the execution
+        except Exception as error:  # The edge, inside so that the answer names the execution.
+            if not await self._may_be_stored(triggered.execution):
+                raise  # Answered further out, without a name that leads nowhere.
             return refusal(_for_strangers(error), instance)
+
+    async def _outcome(self, principal: Principal, triggered: Triggered, *, first_answer: bool) -> Outcome | None:
+        """None where it takes too long; since the answer names it, it is stored by then even if it only computes."""
+        try:
+            async with asyncio.timeout(self._services.settings.webhook_answer_seconds):
+                return await outcome_of(self._services, principal, triggered, first_answer=first_answer)
+        except TimeoutError:
+            with suppress(TimeoutError):  # A store that does not answer may have it all the same.
+                async with asyncio.timeout(LOOK_SECONDS_MAX):
+                    await self._services.supervisor.store(triggered.execution.id)
+            return None
+
+    async def _may_be_stored(self, execution: Execution) -> bool:
+        """False where its first commit failed and the store has nothing of it; True also where nobody can tell."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS_MAX):
+                return await self._services.store.get_execution(execution.project_id, execution.id) is not None
+        except (BudflowError, TimeoutError):
+            return True
 
 
 def _is_authored(plan: Plan, failure: Failure | None) -> bool:

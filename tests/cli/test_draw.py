@@ -73,6 +73,17 @@ def test_a_node_that_did_not_run_has_neither_time_nor_place() -> None:
     assert line.endswith("first flow.no_op  skipped")
 
 
+def test_a_segment_tells_its_place_as_far_as_any_of_its_nodes_does() -> None:
+    silent: dict[str, Any] = {"status": "unrecorded", "duration_ms": None, "place": None, "counts": {}}
+    nodes = [node("first", **silent), node("second"), node("third", **silent, segment=1)]
+
+    [_, kept, first, _, dropped, _] = shown(execution_tree(detail("exe_1", *nodes))).splitlines()
+
+    assert kept.endswith("segment 0 · inprocess pid 7")
+    assert first.endswith("first flow.no_op  unrecorded")
+    assert dropped.endswith("segment 1 · not recorded")
+
+
 def test_called_executions_stand_below_their_caller_where_they_are_known() -> None:
     caller = detail("exe_1", node("call", children=["exe_2", "exe_3"]))
 

@@ -33,6 +33,7 @@ class FakeLink:
         self.cancelled_calls: list[tuple[str, int]] = []
         self.asks: list[RateAsk] = []
         self.rests: list[Rest | None] = []
+        self.snapshots: list[tuple[int, bytes]] = []
         self.fail_commit: Exception | None = None
 
     def append(self, *events: e.Event) -> None:
@@ -62,6 +63,9 @@ class FakeLink:
 
     def idle(self, rest: Rest | None) -> None:
         self.rests.append(rest)
+
+    def snapshot(self, pack: Callable[[], bytes]) -> None:
+        self.snapshots.append((len(self.events), pack()))
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -144,8 +144,12 @@ class Play:
                         self.due.append(command)
             case s.ResolveParams(at, ask):
                 if self._asks(at, ("resolve", ask)):
-                    params = {"condition": self.random.random() < 0.5, "rounds_max": 100}
-                    self._happened(e.ParamsResolved(self._tick(), self._key(at), ask, params, at.rounds))
+                    params: dict[str, Any] = {"condition": self.random.random() < 0.5, "rounds_max": 100}
+                    failure = FAILURE if self.random.random() < failing else None
+                    event = e.ParamsResolved(
+                        self._tick(), self._key(at), ask, {} if failure else params, at.rounds, failure
+                    )
+                    self._happened(event)
             case s.SettleControl(at):
                 self._end_control(command, self._finished(at))
             case s.FailControl(at, failure):

@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable
 from random import Random
 
-from hypothesis import HealthCheck, Phase, given, note, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, note, settings, strategies as st
 
 from tests.execution.simulated_classes import Histogram, shapes_of
 from tests.execution.simulated_driver import ORDERS, Driver

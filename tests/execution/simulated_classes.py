@@ -40,6 +40,7 @@ HAPPENINGS = (
     "ends by itself after it was told to stop",
     "items tried again",
     "`finally` runs after a stop",
+    "`finally` goes on after a stop",
     "started late because of a pause",
     "a round in one go",
     "several rounds in one go",

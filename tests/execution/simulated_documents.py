@@ -43,12 +43,16 @@ KINDS: Mapping[str, tuple[str, Json, tuple[str, ...]]] = {
     "while": ("flow.while", {"condition": "{{ " + N + " < 3 }}", "rounds_max": 3}, ("main",)),
     "try": ("flow.try_catch", {}, ("main", "caught")),
     "parallel": ("flow.parallel", {}, ("main",)),
+    "tally": ("sim.tally", {}, ("main",)),
+    "seen": ("data.deduplicate", {"key": "{{ $json?.n }}", "scope": "workflow"}, ("main", "duplicates")),
 }
 RARE = {"stop", "divide", "respond_faulty", "rate", "nap", "sleep", "hook", "approve", "expire"}
 CALLS = {"call", "call_each", "set_off"}
 CONTAINERS = {"each", "while", "try", "parallel"}
 #: What ends by chance: the first of several, or an answer or the time.
 RACING = {"expire"}
+ITEM_BY_ITEM = {"data.set", "http.request"}
+STATIC = frozenset({"tally", "seen"})
 WATCHER = {
     "format": 1,
     "name": "watcher",
@@ -66,10 +70,20 @@ WATCHER = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a random workflow may hold. `racing`: what comes out may depend on what is faster, or on a time limit."""
+    """What a random workflow may hold. `racing`: what comes out may depend on what is faster, or on a time limit.
+
+    `static` are the kinds of nodes that keep static data, and `pure` is the share of those that surely only compute.
+    `handling`: nodes that go on after a failure outside; `whole`: such as fail with all their items; `pinned`: pinned
+    data.
+    """
 
     calls: bool = True
     racing: bool = True
+    static: frozenset[str] = frozenset()
+    handling: bool = True
+    whole: bool = True
+    pure: float = 0.0
+    pinned: bool = False
 
 
 def random_document(random: Random, size: int, wanted: Wanted) -> dict[str, Any]:
@@ -91,6 +105,7 @@ class _Drawing:
         self._random, self._left, self._wanted = random, size, wanted
         self._numbers = count()
         excluded = (set() if wanted.calls else CALLS) | (set() if wanted.racing else RACING)
+        excluded |= (STATIC - wanted.static) | (set() if wanted.handling else {"try"})
         self._kinds = [kind for kind in KINDS for _ in range(2 if kind in RARE else 3) if kind not in excluded]
         self._light = random.random() < 0.3  # A workflow whose bodies mostly compute.
 
@@ -113,7 +128,9 @@ class _Drawing:
             wanted = random.choice([0, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3])
             for source in random.sample(list(ports), min(len(ports), wanted)):
                 edges.append({"from": self._end(source, ports), "to": key})
-            nodes[key], ports[key] = node, outputs
+            nodes[key] = node
+            if kind != "seen":  # Which items others have seen before is a matter of who was faster.
+                ports[key] = outputs
         if depth:
             for source in random.sample(list(ports), min(len(ports), random.choice([0, 1, 1, 1, 2]))):
                 edges.append({"from": self._end(source, ports), "to": "$out"})
@@ -125,6 +142,8 @@ class _Drawing:
 
     def _kind(self, depth: int) -> str:
         kinds = self._kinds
+        if self._random.random() < self._wanted.pure:
+            return self._random.choice(["add", "if", "switch", "filter", "count", "no_op", "merge"])
         if depth and self._light and self._random.random() < 0.8:
             return self._random.choice(["add", "divide", "if", "filter", "count", "no_op"])
         kind = self._random.choice(kinds)
@@ -144,7 +163,13 @@ class _Drawing:
             outputs = self._contain(kind, node, depth) or outputs
         if kind in CONTAINERS | CALLS | {"sleep", "hook"} and self._wanted.racing and random.random() < 0.15:
             node["timeout_seconds"] = random.choice([0.2, 4])
-        node["on_error"] = random.choice(["stop", "stop", "continue", "error_output"])
+        if kind == "tally" and random.random() < 0.8:
+            node["params"]["fails_at"] = random.choice([1, 3])
+        if self._wanted.pinned and random.random() < 0.2:
+            node["pinned"] = [{"n": random.randrange(5)} for _ in range(random.choice([0, 1, 2]))]
+        goes_on = self._wanted.handling or not (name == "http.request" or kind in CONTAINERS | CALLS)
+        goes_on = goes_on and (self._wanted.whole or name in ITEM_BY_ITEM)
+        node["on_error"] = random.choice(["stop", "stop", "continue", "error_output"] if goes_on else ["stop"])
         for option, chance in (("disabled", 0.05), ("run_once", 0.1), ("run_on_empty", 0.2)):
             if random.random() < chance:
                 node[option] = True
@@ -157,7 +182,8 @@ class _Drawing:
             case "each":
                 params["concurrency"] = random.choice([1, 2, 3])
                 params["batch_size"] = random.choice([1, 1, 2])
-                params["on_item_error"] = random.choice(["stop", "continue", "failed_output"])
+                policies = ["stop", "continue", "failed_output"] if self._wanted.handling else ["stop"]
+                params["on_item_error"] = random.choice(policies)
                 if random.random() < 0.4:
                     params["items"] = "{{ [{'n': 1}, {'n': " + N + " + 2}] }}"
             case "try":

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from budflow.execution import advance as core
-from budflow.execution import state as s
+from budflow.execution import advance as core, state as s
 from budflow.model import event as e
 from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemList
@@ -67,6 +66,7 @@ class Driver:
         self.durable = self.crashes = 0
         self.due: dict[Key, Due] = {}
         self.started: set[s.At] = set()
+        self.limited: set[s.At] = set()  # What tidies up, and is watched that it does so in time.
         self.seen.add(self.order)
 
     # --- the whole way -----------------------------------------------------------------------------------------------
@@ -117,6 +117,12 @@ class Driver:
             self.seen.add("started late because of a pause")
         for command in commands:
             self._take(command)
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        tidying = {at for at, control in self.witness.controls.items() if self.witness.tidies_up(at)}
+        hurried = {at for at in tidying if self.witness.controls[at].hurried}
+        assert tidying - hurried <= self.limited, "a last body may take as long as it likes"
 
     def fold(self) -> s.State:
         """The state after all that stands in the journal."""
@@ -132,6 +138,10 @@ class Driver:
         match command:
             case s.OpenFrame(at, body) if body == FINALLY and self.witness.controls[at].stopped:
                 self.seen.add("`finally` runs after a stop")
+            case s.LimitLastBodies(at):
+                self.limited.add(at)
+            case s.CancelNode(at) if self.witness.tidies_up(at):
+                self.seen.add("`finally` goes on after a stop")
             case s.StartNode(at):
                 self._put(("node", at), command)
             case s.CancelNode(at) if self.plan.nodes[at.node].weight != "control":
@@ -308,7 +318,10 @@ class Driver:
                     self.feed(e.WaitEnded(NOW, self.key(at), number, "elapsed", rounds=at.rounds))
             case s.ResolveParams(at, number):
                 del self.due[key]
-                self.feed(e.ParamsResolved(NOW, self.key(at), number, self._params(at, number), at.rounds))
+                failed = self.case.chance("resolve", at, number) % 100 < self.case.failing
+                failure = Failure("sim.params", "on purpose", node=self.key(at)) if failed else None
+                params = {} if failed else self._params(at, number)
+                self.feed(e.ParamsResolved(NOW, self.key(at), number, params, at.rounds, failure))
             case s.ReserveRate(at, number):
                 del self.due[key]
                 due_at = NOW + timedelta(seconds=self.pick(2))
@@ -402,6 +415,7 @@ class Driver:
         self.state = s.State()
         self.due.clear()
         self.started.clear()
+        self.limited.clear()
         begun: set[Key] = set()
         for event in self.events:
             before = self.state
@@ -416,6 +430,7 @@ class Driver:
             self._take(command)
         for key, due in self.due.items():
             due.begun = due.begun or key in begun
+        self._check_limits()
         return True
 
 

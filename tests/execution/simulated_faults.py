@@ -32,8 +32,18 @@ def fault_now(driver: Driver, faults: Sequence[str]) -> str | None:
     tidy = [control for at, control in driver.state.controls.items() if FINALLY in driver.plan.nodes[at.node].bodies]
     if SLOW in faults and any(control.stop for control in tidy):
         return SLOW if driver.pick(2) else None
-    often = 2 if any(control.frames for control in tidy) else 6  # What is to be tidied up is stopped more often.
+    stops = [fault for fault in ("cancel", "time is up") if fault in faults]
+    if stops and any(_goes_on_to_finally(driver, at) for at in driver.state.controls) and driver.pick(4):
+        return stops[driver.pick(len(stops))]
+    often = 3 if any(control.frames for control in tidy) else 6  # What is to be tidied up is stopped more often.
     return faults[driver.pick(len(faults))] if driver.pick(often) == 0 else None
+
+
+def _goes_on_to_finally(driver: Driver, at: s.At) -> bool:
+    """Whether a `finally` runs because its body is over, and not because of a stop."""
+    graph = driver.plan.nodes[at.node].bodies.get(FINALLY)
+    running = graph is not None and s.FrameId(graph, at.rounds) in driver.state.frames
+    return running and driver.state.controls[at].stop is None
 
 
 def misbehave(driver: Driver, fault: str) -> bool:
@@ -62,7 +72,7 @@ def _time_is_up(driver: Driver, *, cleanup: bool) -> bool:
     if not found or (cleanup and not tidying):
         return False
     if tidying and (cleanup or driver.pick(4)):
-        found = tidying
+        found = [at for at in tidying if _goes_on_to_finally(driver, at)] or tidying
     at = sorted(found)[driver.pick(len(found))]
     failure = Failure("node.timed_out", "on purpose", node=driver.key(at))
     driver.feed(e.TimeIsUp(NOW, driver.key(at), failure, cleanup=cleanup, rounds=at.rounds))

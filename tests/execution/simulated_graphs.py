@@ -19,7 +19,7 @@ NODES_MAX, DEPTH_MAX = 18, 3
 LIGHT = ("sim.pass", "sim.part", "sim.make", "sim.count", "sim.join", "sim.effect")
 SIMPLE_CONTROLS = ("flow.wait", "flow.sub_workflow", "flow.rate_limit")
 CONTAINERS = (
-    *("flow.for_each", "flow.for_each", "flow.try_catch", "flow.try_catch"),
+    *("flow.for_each", "flow.for_each", "flow.try_catch", "flow.try_catch", "flow.try_catch"),
     *("flow.while", "flow.parallel", "sim.hostile"),
 )
 KINDS = (*LIGHT, *LIGHT, *SIMPLE_CONTROLS, *SIMPLE_CONTROLS, *CONTAINERS, *CONTAINERS)

@@ -19,6 +19,7 @@ from budflow.model import identity
 
 #: No simulation lives that long, unless something waits for ever beside a timer that goes on.
 SECONDS_MAX = 3_000
+THREAD_SECONDS = 0.001
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 #: The simulated process that a callback belongs to; tasks and timers inherit it. "" is the test itself.
@@ -77,6 +78,25 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         if self._parked and self._park(handle):
             self._ready.pop()
         return handle
+
+    def run_in_executor(  # type: ignore[override] # always a future of this loop
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """What is done in a thread takes a moment, and is done even where nobody waits for it any more."""
+        future: asyncio.Future[Any] = self.create_future()
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except BaseException as error:  # noqa: BLE001 - a thread of a pool hands in whatever it was
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(result)
+
+        self.call_later(THREAD_SECONDS, work)
+        return future
 
     def _park(self, handle: asyncio.Handle) -> bool:
         if not self._is_parked(handle):

@@ -18,6 +18,7 @@ from budflow.model.control import (
     Fail,
     FromBody,
     FromInputs,
+    Resolve,
     Settle,
     StartBody,
     Stopped,
@@ -52,6 +53,7 @@ Way = Literal[
     "fails",
     "odd",
     "calls",
+    "resolves",
 ]
 
 
@@ -87,6 +89,7 @@ AT_FIRST: Mapping[str, Callable[[], list[Any]]] = {
     "silent": list,
     "odd": lambda: ["no command"],
     "calls": lambda: [CallWorkflow(0, "callee", None, awaited=False), *START],
+    "resolves": lambda: [*START, Resolve(0, FromInputs())],
     "more": lambda: [Settle({"main": FromInputs()}), *START],
     "lost": lambda: [StartBody("body", FromBody(FINALLY, 3))],
     "fails": lambda: [*START, Wait(0, "timer", seconds=1), Fail(Failure("sim.failed", "on purpose"))],

@@ -25,7 +25,7 @@ class Body:
     failure: Failure | None = None
     over: bool = False
     stopped: bool = False
-    last: bool = False  # Begun while its container was being stopped.
+    last: bool = False  # Begun or gone on with while its container was being stopped.
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Control:
     calls: dict[int, tuple[s.CallChild, Values, bool]] = field(default_factory=dict)
     results: dict[int, Values] = field(default_factory=dict)
     waits: int = 0
+    resolves: set[int] = field(default_factory=set)  # Asked for and not answered.
     stopped: bool = False
     reason: Failure | None = None  # Its time was up.
     hurried: bool = False  # Its last bodies took too long.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from budflow.egress.transport import ConnectFailed
 from budflow.execution.inprocess import InProcessExecutor
+from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.supervisor import Supervisor
 from budflow.execution.tools import Tools
@@ -18,12 +19,16 @@ from budflow.model import event as e
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.journal import decode
 from budflow.model.path import path_of
-from tests.execution.fakes import PLACE, REGISTRY
+from tests.execution.fakes import PLACE
+from tests.execution.simulated_blobs import SimulatedBlobs
 from tests.execution.simulated_loop import PROCESS, SimulatedLoop
 from tests.execution.simulated_store import Connection, SharedStore
+from tests.execution.simulated_types import TYPES
 
 T = TypeVar("T")
 LEASE_SECONDS = 1.0
+#: So few that a short execution is taken up from its snapshot, too.
+SNAPSHOT_EVENTS = 4
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,18 @@ class Outside:
     unannounced: list[str] = field(default_factory=list)
     #: How often each idempotency key was sent, by what it means: execution's effect scope, node path, item.
     received: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    #: Servers that died or were frozen: nobody knows how far the requests are that they sent.
+    doubtful: set[str] = field(default_factory=set)
+    crowded: list[str] = field(default_factory=list)
+    _busy: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: Which nodes of which executions sent anything.
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    #: What was sent with a key: execution, key, node path, item.
+    sent: list[tuple[str, str, str, int]] = field(default_factory=list)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         execution_id, node = request.url.split("/")[-2:]
+        self.asked.add((execution_id, node))
         key = dict(request.headers)["Idempotency-Key"] if request.method == "POST" else None
         announced = await self._announced(execution_id, node)
         if key is None:
@@ -65,6 +79,26 @@ class Outside:
             self.unannounced.append(f"{request.url} with {key}")
         else:
             self.received[announced[key]] += 1
+            self.sent.append((execution_id, key, *announced[key][1:]))
+        busy = PROCESS.get(), execution_id
+        self._busy[busy] += 1
+        try:
+            await self._watch_limits(execution_id)
+            return await self._answer(request)
+        finally:
+            self._busy[busy] -= 1
+
+    async def _watch_limits(self, execution_id: str) -> None:
+        """See that no more executions are at work side by side than their limit says."""
+        mine = await self.store.get_execution("default", execution_id)
+        if mine is None or mine.limit is None:
+            return
+        ids = {id_ for (server, id_), count in self._busy.items() if count and server not in self.doubtful}
+        rows = [row for id_ in ids if (row := await self.store.get_execution("default", id_)) is not None]
+        if sum(row.limit == mine.limit and not row.cancelling for row in rows) > mine.limit.running_max:
+            self.crowded.append(execution_id)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponse:
         if self.silent:
             await asyncio.Event().wait()
         await asyncio.sleep(self.random.choice([0, 0.01, 0.2]))
@@ -99,8 +133,16 @@ class Outside:
 class Server:
     """A process: a supervisor, its executor and its connection. Its tasks and timers are known by its name."""
 
-    def __init__(self, name: str, store: SharedStore, outside: Outside) -> None:
-        self.name, self._outside = name, outside
+    def __init__(
+        self,
+        name: str,
+        store: SharedStore,
+        outside: Outside,
+        blobs: SimulatedBlobs,
+        snapshot_events: int = SNAPSHOT_EVENTS,
+    ) -> None:
+        self.name, self._outside, self.lists = name, outside, ListStore(blobs)
+        self._snapshot_events = snapshot_events
         self.loop = cast(SimulatedLoop, asyncio.get_running_loop())
         self.context: Context = copy_context()
         self.context.run(PROCESS.set, name)
@@ -113,10 +155,11 @@ class Server:
     async def start(self) -> None:
         """Take up what there is to do."""
         store = cast(Any, self.connection)
-        self.plans = PlanCache(store, REGISTRY)
+        self.plans = PlanCache(store, TYPES)
 
         async def begin() -> None:
-            executor = InProcessExecutor(Tools(PLACE, self._outside), self.name)
+            tools = Tools(PLACE, self._outside, lists=self.lists, snapshot_events=self._snapshot_events)
+            executor = InProcessExecutor(tools, self.name)
             self.supervisor = Supervisor(
                 store,
                 self.plans,
@@ -144,6 +187,7 @@ class Server:
         """As by SIGKILL: nothing of it ever goes on."""
         if not self.gone.done():
             self.gone.set_result(None)
+            self._outside.doubtful.add(self.name)
             self.connection.cut = True
             if not self.frozen:
                 self.loop.freeze(self.name)
@@ -153,6 +197,7 @@ class Server:
         if self.gone.done() or self.frozen:
             return
         self.frozen = True
+        self._outside.doubtful.add(self.name)
         self.loop.freeze(self.name)
         await asyncio.sleep(seconds)
         self.frozen = False

@@ -66,6 +66,12 @@ class Witness:
         frame = self.frame_of(at)
         return frame is not None and at.node in frame.started and at.node not in frame.ended
 
+    def tidies_up(self, at: s.At) -> bool:
+        """Whether a control node is being stopped, and runs its `finally` before it ends."""
+        control = self.controls.get(at)
+        body = None if control is None or not control.stopped else control.bodies.get((FINALLY, 0))
+        return body is not None and not body.over
+
     def frames_of(self, at: s.At) -> Iterable[tuple[s.FrameId, Frame]]:
         """The open frames of a container."""
         graphs = set(self.plan.nodes[at.node].bodies.values())
@@ -159,7 +165,12 @@ class Witness:
             case e.WaitEnded() if control.ending is None and not control.stopped:
                 control.waits += 1
                 return True
-            case e.ParamsResolved() | e.Reserved():
+            case e.ParamsResolved() if event.ask in control.resolves:
+                control.resolves.remove(event.ask)
+                if control.ending is None:
+                    control.reason = event.failure
+                return True
+            case e.Reserved():
                 return control.ending is None and not control.stopped
         return False
 
@@ -229,6 +240,10 @@ class Witness:
                 control.calls[call] = (command, items_from(self.controls[at], command.source), True)
             case s.SettleControl() | s.FailControl() | s.CancelControl():
                 self._control_ends(command)
+            case s.ResolveParams(at, ask):
+                self.controls[at].resolves.add(ask)
+            case s.LimitLastBodies(at):
+                assert self.tidies_up(at), f"{self._name(at)} is to be done soon with what it does not do"
             case s.ReportFault(at):
                 assert self.plan.nodes[at.node].spec.name == "sim.hostile", f"a fault of a real node type: {command}"
             case s.End():
@@ -252,10 +267,15 @@ class Witness:
         assert control.ending is None, f"{self._name(at)} was stopped after it had decided its end"
         frame = self._open_frame_of(at)
         control.stopped = True
+        control.resolves.clear()
         if after.stops(self.frame_id(at)) and not frame.stopped and self._may_be_stopped_by_name(self.frame_id(at)):
             self._stop(self.frame_id(at), None)
         for inner_id, _ in self.frames_of(at):
-            self._stop(inner_id, None)
+            _, body, number = self.body_of(inner_id)
+            if body == FINALLY:
+                control.bodies[body, number].last = True
+            else:
+                self._stop(inner_id, None)
 
     def _opened(self, command: s.OpenFrame) -> None:
         at, node = command.at, self.plan.nodes[command.at.node]

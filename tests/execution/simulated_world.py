@@ -2,41 +2,64 @@
 
 import asyncio
 from contextlib import suppress
-from itertools import count
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution.active import Active
+from budflow.execution.limits import limit_of
+from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.records import OpenWait
+from budflow.graph.plan import Plan
 from budflow.model import event as e
-from budflow.model.execution import TERMINAL, Execution, ExecutionEnded
-from budflow.model.identity import utc_now
+from budflow.model.event_lists import with_lists
+from budflow.model.execution import TERMINAL, Execution, ExecutionEnded, LimitReached
+from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList, Json
 from budflow.model.journal import decode
 from budflow.model.path import parse_path
 from budflow.model.workflow import VersionRecord, WorkflowRecord
 from budflow.storage.errors import StorageUnavailable
-from tests.execution.fakes import REGISTRY
-from tests.execution.simulated_server import Faults, Outside, Server
+from tests.execution.simulated_blobs import SimulatedBlobs
+from tests.execution.simulated_server import SNAPSHOT_EVENTS, Faults, Outside, Server
 from tests.execution.simulated_store import SharedStore
+from tests.execution.simulated_types import TYPES
 
-SECONDS_MAX = 1_000
+
+@dataclass(frozen=True)
+class Asked:
+    """How an execution of the workflow `caller` is asked for: see StartExecution."""
+
+    priority: int = 0
+    until: str | None = None
+    pinned: bool = False
+
+
+PLAINLY = Asked()
 
 
 class World:
-    """Servers over one store, the outside and people, all from one seed."""
+    """Servers over one store, the outside and people, all from one seed.
+
+    `dropped` are executions that were refused for their limit, `cancelled` those that people wanted cancelled.
+    """
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self.faults = Random(seed), faults
         self.store = SharedStore()
         self.outside = Outside(self.random, faults, self.store)
-        self.plans = PlanCache(self.store, REGISTRY)
+        self.blobs = SimulatedBlobs(self.random)
+        self.lists = ListStore(self.blobs)
+        self.plans = PlanCache(self.store, TYPES)
         self.servers: list[Server] = []
         self.acknowledged: list[str] = []
+        self.dropped: list[str] = []
+        self.cancelled: set[str] = set()
         self.deaths = 0
-        self._ids = count(1)
+        self.patience_seconds = 1_000
+        self.snapshot_events = SNAPSHOT_EVENTS
         self._begun: list[tuple[Server, Active]] = []
         self._ended: dict[str, Execution] = {}
 
@@ -55,22 +78,31 @@ class World:
 
     async def new_server(self) -> Server:
         """One more server, which lives."""
-        server = Server(f"run_{len(self.servers)}", self.store, self.outside)
+        name = f"run_{len(self.servers)}"
+        server = Server(name, self.store, self.outside, self.blobs, self.snapshot_events)
         self.servers.append(server)
         await server.start()
         return server
 
-    async def submit(self, items: list[Json]) -> str | None:
+    async def submit(self, items: list[Json], asked: Asked = PLAINLY) -> str | None:
         """Start an execution of the workflow `caller`; None where that was not acknowledged."""
         server, durable = await self.server(), self.random.random() < 0.7
-        execution_id = f"exe_f{next(self._ids):031x}"
 
         async def submit() -> str | None:
+            execution_id = new_id("exe")
             execution = Execution(execution_id, "default", "caller", 1, "api", "queued", utc_now())
-            admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of(items))
+            given = ItemList.of(items)
+            admitted = e.Admitted(utc_now(), "start", "api", "test", given, pinned=asked.pinned, until=asked.until)
             try:
                 version, plan = await server.plans.get_to_run("default", "caller")
+                if asked.until is not None:
+                    version, plan = await server.plans.get("default", "caller", 1, asked.until)
+                priority = plan.settings.priority + asked.priority
+                execution = replace(execution, limit=limit_of(plan, execution, given), priority=priority)
                 active = await server.supervisor.submit(execution, admitted, version, plan, durable=durable)
+            except LimitReached:
+                self.dropped.append(execution_id)
+                return None
             except BudflowError:
                 return None
             if active is not None:
@@ -174,6 +206,7 @@ class World:
 
     async def cancel(self, execution_id: str) -> None:
         """Ask a server to cancel."""
+        self.cancelled.add(execution_id)
         server = await self.server()
 
         async def ask() -> None:
@@ -185,15 +218,14 @@ class World:
     async def quiet(self) -> None:
         """Until every execution has ended."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + SECONDS_MAX
+        end = loop.time() + self.patience_seconds
         while True:
             rows = await self.store.rows()
             for row in rows:
                 if row.status in TERMINAL:
                     assert self._ended.setdefault(row.id, row) == row, "a terminal state changed"
             left = [row for row in rows if row.status not in TERMINAL]
-            begun = any(not active.ended.done() and not server.gone.done() for server, active in self._begun)
-            if not left and not begun and not any(server.frozen for server in self.servers):
+            if not await self.busy() and not any(server.frozen for server in self.servers):
                 return
             if loop.time() > end:
                 told = [(row, await self.store.signals_of(row.id), await self.journal(row.id)) for row in left]
@@ -202,14 +234,31 @@ class World:
                 )
             await asyncio.sleep(1)
 
+    def started(self) -> list[Execution]:
+        """Those that a server began at once when they were submitted, whether they were stored or not."""
+        return [active.execution for _, active in self._begun]
+
+    async def busy(self) -> bool:
+        """Whether an execution has not ended, or is not even stored yet."""
+        if any(row.status not in TERMINAL for row in await self.store.rows()):
+            return True
+        return any(not active.ended.done() and not server.gone.done() for server, active in self._begun)
+
     async def close(self) -> None:
         """Bury every server."""
         for server in self.servers:
             await server.bury()
         await asyncio.sleep(40)  # Longer than any timer of the engine: none may do anything any more.
 
+    async def plan(self, row: Execution) -> Plan:
+        """What an execution runs by."""
+        admitted = (await self.journal(row.id))[0]
+        assert isinstance(admitted, e.Admitted)
+        _, plan = await self.plans.get("default", row.workflow_id, row.version, admitted.until)
+        return plan
+
     async def journal(self, execution_id: str) -> list[e.Event]:
         """What is durable of an execution."""
         rows = await self.store.read_events("default", execution_id)
         assert [row.seq for row in rows] == list(range(len(rows))), "a journal has gaps"
-        return [decode(row) for row in rows]
+        return [with_lists(decode(row), lambda items: self.lists.open("default", items)) for row in rows]

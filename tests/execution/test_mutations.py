@@ -8,12 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from budflow.execution import advance as core
-from budflow.execution import settling, state, turn
+from budflow.execution import advance as core, settling, state, turn
 from tests.execution.simulated_campaign import noticed_after, run_schedule, some_cases
 from tests.execution.simulated_graphs import Case
 
-SCHEDULES, CASES = 1_000, 250
+SCHEDULES, CASES = 1_000, 500
+HELD = "self._paused and not tidies_up(self._plan, self._controls, at)"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,11 @@ MUTANTS = (
         "if control.stop is not None or s.END in control.asks:\n            return",
         "if s.END in control.asks:\n            return",
     ),
-    Mutant("what runs beside a failure runs on", "self._commands.append(s.CancelNode(at))\n\n", "pass\n\n"),
+    Mutant(
+        "what runs beside a failure runs on",
+        "else:\n                    self._commands.append(s.CancelNode(at))",
+        "else:\n                    pass",
+    ),
     Mutant("bodies of a stopped node run on", "s.CancelNode(at))\n        self._stop_bodies(at)", "s.CancelNode(at))"),
     Mutant("`finally` does not run after a stop", "self._tell(at, n.Stopped())", "pass"),
     Mutant(
@@ -82,9 +86,16 @@ MUTANTS = (
     ),
     Mutant(
         "slow last bodies go on",
-        "told=True)))\n            self._stop_bodies(at)",
-        "told=True)))\n            self._paused = False",
+        "self._stop_bodies(at, last=True)",
+        "self._paused = False",
     ),
+    Mutant("a `finally` that has begun is stopped", "if last or self._plan.graphs", "if True or self._plan.graphs"),
+    Mutant(
+        "a pause holds up a `finally` that has begun",
+        "self._release({one for one in self._held if is_inside(self._plan, one, frame_id)})",
+        "pass",
+    ),
+    Mutant("a last body has no time limit", "self._commands.append(s.LimitLastBodies(at, self._now))", "pass"),
     Mutant(
         "an answer counts twice",
         "for k, ask in control.asks.items() if k != key}",
@@ -97,10 +108,15 @@ MUTANTS = (
     ),
     Mutant("calls that nobody awaits hold nothing up", "if key != s.END or not control.calling:", "if True:"),
     Mutant("a round begins twice", "if frame_id in self._frames or (last is not None", "if (last is not None"),
-    Mutant("a fault of a function is swallowed", "self._fail(at, Failure.of(error, key))", "pass"),
-    Mutant("a pause is passed over", "if self._paused and not self._tidies_up(at):", "if False:"),
-    Mutant("a pause holds up `finally`", "if self._paused and not self._tidies_up(at):", "if self._paused:"),
-    Mutant("what was held back is not started", "for at in sorted(self._held)", "for at in sorted(self._held)[1:]"),
+    Mutant(
+        "parameters that cannot be evaluated are passed over",
+        "if failure is not None:\n            self._stop_control(at, failure)",
+        "if False:\n            self._stop_control(at, failure)",
+    ),
+    Mutant("a fault of a function is swallowed", "self._fail(at, Failure.of(error))", "pass"),
+    Mutant("a pause is passed over", f"if {HELD}:", "if False:"),
+    Mutant("a pause holds up `finally`", f"if {HELD}:", "if self._paused:"),
+    Mutant("what was held back is not started", "for at in sorted(due)", "for at in sorted(due)[1:]"),
     Mutant("what was held back starts after a stop", "self._held -= held", "pass"),
     Mutant("the trigger fires twice", 'if self._phase != "new":', "if False:"),
     Mutant("a cancelled execution goes on", "if root is not None and not root.over:", "if False:"),
@@ -114,6 +130,12 @@ MUTANTS = (
     Mutant("what is held back starts at resume", "if at not in state.held:", "if True:", core),
     Mutant(
         "what was asked is lost at resume", "yield from (ask for key", "yield from (ask for key in () for key", core
+    ),
+    Mutant(
+        "the time limit of a last body is lost at resume",
+        "if control.stop.since is not None:",
+        "if False:",
+        core,
     ),
     Mutant("the end is lost at resume", "if frame_id == s.ROOT and frame.over:", "if False:", core),
     Mutant("something changes after the end", 'if state.phase == "ended":', "if False:", core),

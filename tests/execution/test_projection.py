@@ -54,6 +54,24 @@ LIGHT = loop(
 )
 
 
+#: Two branches; with `n` at 1 the first is dead, with what has effects and bodies, and the second runs.
+BRANCHES = {
+    "split": {"type": "flow.if", "params": {"condition": "{{ $json.n > 1 }}"}},
+    "big": {"type": "data.set", "params": {"values": {"big": True}}},
+    "told": {"type": "http.request", "params": {"url": "http://127.0.0.1/{{ $json.n }}"}},
+    "each": {
+        "type": "flow.for_each",
+        "bodies": body({"inner": {"type": "flow.no_op"}}, "$in > inner", "inner > $out"),
+    },
+    "small": {"type": "data.set", "params": {"values": {"big": False}}},
+    "end": {"type": "flow.no_op"},
+}
+BRANCHES_EDGES = (
+    *("start > split", "split.true > big", "big > told", "big > each"),
+    *("split.false > small", "small > end"),
+)
+
+
 @pytest.fixture
 async def office() -> AsyncIterator[Office]:
     office = Office(InProcessExecutor(Tools(PLACE, None), "run_test"))  # type: ignore[arg-type] # nothing sends requests
@@ -168,6 +186,61 @@ async def test_a_journal_that_is_not_this_workflows_is_one_clear_error(office: O
     for foreign in (finished("nobody", 0), e.RoundsFinished(AT, "each", "nothing", 0, (1,), ItemList(), {})):
         with pytest.raises(EventUnreadable, match=r"Event 1 \("):
             tell(plan, [admitted, foreign])
+
+
+def branches(journal: str, n: int = 1) -> Flow:
+    return Flow(BRANCHES, BRANCHES_EDGES, [{"n": n}], settings={"journal": journal})
+
+
+@pytest.mark.parametrize(
+    ("journal", "unrecorded"), [("every_node", set()), ("segment", {"small"}), ("end", {"split", "big", "small"})]
+)
+async def test_of_a_node_that_a_thinned_journal_may_have_dropped_it_is_not_said_that_it_was_skipped(
+    office: Office, journal: str, unrecorded: set[str]
+) -> None:
+    story = await story_of(office, branches(journal))
+
+    whole = {"start": "succeeded", "split": "succeeded", "small": "succeeded", "end": "succeeded"}
+    known = {one.key: whole.get(one.key, "skipped") for one in story.nodes}
+    assert {one.key: one.status for one in story.nodes} == {**known, **dict.fromkeys(unrecorded, "unrecorded")}
+
+
+async def test_the_trigger_that_fired_is_told_although_its_end_was_dropped(office: Office) -> None:
+    active = await office.run(branches("end"))
+    events = await office.events(active.execution.id)
+
+    start = node(tell(active.plan, events), "start")
+
+    assert not any(isinstance(event, e.NodeFinished) and event.node == "start" for event in events)
+    assert (start.status, start.runs, start.started_at, start.counts) == ("succeeded", 1, events[0].at, {})
+
+
+async def test_of_a_node_that_could_have_had_an_effect_a_thinned_journal_tells_that_it_had_none(office: Office) -> None:
+    call = {"type": "http.request", "params": {"url": "http://127.0.0.1/{{ $json.n }}"}, "disabled": True}
+    edges = ["start > call", "call > end"]
+
+    story = await story_of(
+        office, Flow({"call": call, "end": {"type": "flow.no_op"}}, edges, settings={"journal": "end"})
+    )
+
+    assert (node(story, "call").status, node(story, "call").counts) == ("succeeded", {"main": 1})
+
+
+async def test_an_execution_that_was_stopped_has_dropped_nothing(office: Office) -> None:
+    flow = branches("end")
+    stop = {"type": "flow.stop_and_error", "params": {"message": "No."}}
+
+    story = await story_of(office, Flow({**flow.nodes, "end": stop}, flow.edges, flow.items, settings=flow.settings))
+
+    assert [one.key for one in story.nodes if one.status == "skipped"] == ["big", "told", "each", "inner"]
+    assert node(story, "small").status == "succeeded"
+
+
+async def test_while_an_execution_runs_nothing_counts_as_dropped(office: Office) -> None:
+    active = await office.run(branches("end"))
+    admitted, *_ = await office.events(active.execution.id)
+
+    assert set(statuses(active.plan, [admitted])) == {"running", "pending"}
 
 
 def finished(key: str, number: int) -> e.NodeFinished:

@@ -1,12 +1,12 @@
 """What a retry and a fork begin with, folded by the pure core: nothing that ended well runs twice, all else runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from budflow.execution import state as s
 from budflow.execution.advance import fold, resume
@@ -309,6 +309,23 @@ def test_a_fork_keeps_other_branches_and_other_rounds() -> None:
         ("node.started", "each", ()),
         *(("node.finished", "a", (0,)), ("node.finished", "b", (0,)), ("node.finished", "a", (1,))),
         *(("node.finished", "a", (2,)), ("node.finished", "b", (2,))),
+    ]
+
+
+def test_a_fork_of_one_round_keeps_those_that_began_when_it_had_ended() -> None:
+    plan = plan_of({"each": for_each()}, "start > each")
+    began = replace(loop(), items=4)
+    order = [("a", 0), ("b", 0), ("a", 3), ("a", 1), ("b", 3), ("b", 1), ("a", 2), ("b", 2)]
+    journal = [start(), finished("start", main=4), began, *(finished(key, (number,)) for key, number in order)]
+    journal += [finished("each"), e.Finished(NOW, "succeeded")]
+
+    kept = fork_events(plan, journal, start(), "b", rounds=(0,))
+
+    assert [(key, rounds[0]) for _, key, rounds in kinds(kept) if rounds] == [
+        ("a", 0),
+        ("a", 1),
+        *(("b", 1), ("a", 3), ("b", 3)),  # Only now there is room for the fourth round.
+        *(("a", 2), ("b", 2)),
     ]
 
 

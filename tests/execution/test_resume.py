@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,19 +224,26 @@ class Ledger:
         return 200 if self.keys[key] > self.refusals else ConnectFailed("not yet")
 
 
-def begin(shape: str, events: Sequence[e.Event], ledger: Ledger, **settings: Any) -> tuple[Run, FakeLink]:
+def begin(
+    shape: str, events: Sequence[e.Event], ledger: Ledger, snapshot: tuple[int, bytes] | None = None, **settings: Any
+) -> tuple[Run, FakeLink]:
     nodes, edges = {**SHAPES, **FAILING, **MANY}[shape]
     document, plan = plan_of(nodes, edges, **settings)
     link = FakeLink()
     link.events = [*events]
     work = Work(execution_of("exe_1"), document, plan, tuple(events))
-    run = Run(work, link, Tools(PLACE, FakeHttp(ledger)), "run_1")
+    if snapshot is not None:
+        seq, saved = snapshot
+        work = replace(work, events=(events[0], *events[seq:]), saved=saved)
+    run = Run(work, link, Tools(PLACE, FakeHttp(ledger), snapshot_events=1), "run_1")
     run.start()
     return run, link
 
 
-async def play(shape: str, events: Sequence[e.Event], ledger: Ledger, **settings: Any) -> FakeLink:
-    run, link = begin(shape, events, ledger, **settings)
+async def play(
+    shape: str, events: Sequence[e.Event], ledger: Ledger, snapshot: tuple[int, bytes] | None = None, **settings: Any
+) -> FakeLink:
+    run, link = begin(shape, events, ledger, snapshot, **settings)
     async with asyncio.timeout(10):
         await run.wait()
     return link
@@ -288,6 +296,26 @@ async def test_it_ends_the_same_from_every_point_of_its_journal(shape: str) -> N
         assert set(again.keys) <= effects, f"from {length}: a new key"
         finished = [(event.node, event.rounds) for event in resumed.of(e.NodeFinished)]
         assert len(finished) == len(set(finished)), f"from {length}: a node settled twice"
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *FAILING])
+async def test_it_ends_the_same_from_every_snapshot_and_what_came_after_it(shape: str) -> None:
+    ledger = Ledger()
+    whole = await play(shape, [admitted()], ledger)
+    stored = [decode(encode(seq, event)) for seq, event in enumerate(whole.events)]
+    assert len(whole.snapshots) > 1
+
+    for snapshot in whole.snapshots:
+        seq, _ = snapshot
+        for length in sorted({seq, (seq + len(stored)) // 2, len(stored) - 1}):
+            again = Ledger()
+            resumed = await play(shape, stored[:length], again, snapshot)
+
+            told = f"from the snapshot at {seq} and events up to {length}"
+            assert (resumed.end.status, resumed.end.failure) == (whole.end.status, whole.end.failure), told
+            if shape in SHAPES:
+                assert results(resumed) == results(whole), told
+            assert set(again.keys) <= set(ledger.keys), f"{told}: a new key"
 
 
 @pytest.mark.parametrize("shape", FAILING)

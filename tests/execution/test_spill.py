@@ -2,30 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from budflow.execution import list_work, node_run, spill
 from budflow.execution.lists import ListStore, ListWriter
-from budflow.execution.ports import Work
-from budflow.execution.run import Run
 from budflow.execution.tools import Tools
-from budflow.graph.plan import compile_plan
-from budflow.graph.validate import check
 from budflow.model import event as e
 from budflow.model.identity import utc_now
-from budflow.model.item import Item, ItemList
+from budflow.model.item import Item
 from budflow.model.journal import decode, encode
 from budflow.model.spilled import Spilled
 from budflow.storage.blobs.directory import DirectoryBlobs
-from tests.execution.fakes import PLACE, FakeHttp, FakeLink, execution_of, until
-from tests.execution.long_nodes import LONG
+from tests.execution.fakes import PLACE, FakeHttp, until
+from tests.execution.much import Flow, files, finished, numbers, values
 
 MUCH = 100
-START: dict[str, Any] = {"start": {"type": "trigger.manual"}}
 
 
 @pytest.fixture(autouse=True)
@@ -40,53 +33,6 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def blobs(tmp_path: Path) -> DirectoryBlobs:
     return DirectoryBlobs(tmp_path)
-
-
-class Flow:
-    """Runs of one workflow."""
-
-    def __init__(self, blobs: DirectoryBlobs, nodes: Mapping[str, Any], edges: Sequence[str], **settings: Any) -> None:
-        ends = [edge.split(" > ") for edge in edges]
-        self.document = {
-            "format": 1,
-            "name": "test",
-            "nodes": {**START, **nodes},
-            "edges": [{"from": source, "to": target} for source, target in ends],
-            "settings": settings,
-        }
-        self.plan = compile_plan(check(self.document, LONG).require("run"), LONG, workflow_id="wf_1", version=1)
-        self.tools = Tools(PLACE, FakeHttp(), lists=ListStore(blobs))
-
-    def begin(self, *events: e.Event) -> tuple[Run, FakeLink]:
-        before = events or (e.Admitted(utc_now(), "start", "api", "test", ItemList.of([{}])),)
-        link = FakeLink()
-        link.events.extend(before)
-        run = Run(Work(execution_of("exe_1"), self.document, self.plan, before), link, self.tools, "run_1")
-        run.start()
-        return run, link
-
-    async def end(self, *events: e.Event) -> FakeLink:
-        run, link = self.begin(*events)
-        async with asyncio.timeout(20):
-            await run.wait()
-        return link
-
-
-def finished(link: FakeLink, key: str) -> e.NodeFinished:
-    [event] = [event for event in link.of(e.NodeFinished) if event.node == key]
-    return event
-
-
-def values(items: ItemList) -> list[int]:
-    return [item.json["n"] for item in items.items]
-
-
-def files(blobs: DirectoryBlobs) -> int:
-    return sum(1 for _ in blobs.old_blobs(older_than=10_000_000_000.0))
-
-
-def numbers(count: int = 1_000, kind: str = "test.numbers", **node: Any) -> dict[str, Any]:
-    return {"numbers": {"type": kind, "params": {"count": count}, **node}}
 
 
 async def test_much_goes_to_a_blob_and_little_stays(blobs: DirectoryBlobs) -> None:

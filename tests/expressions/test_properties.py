@@ -3,8 +3,7 @@
 import json
 from datetime import date, timedelta
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from budflow.expressions.compile import compile_template
 from budflow.expressions.evaluate import ExpressionFailed, Scope

@@ -1,8 +1,7 @@
 """Expressions are found in text by their brackets, never by the look of their content."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from budflow.expressions.tokenize import (
     MARKERS,

@@ -3,8 +3,7 @@
 from graphlib import CycleError
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from budflow.graph.cycles import CYCLES_MAX, ancestors, find_cycles, order, reachable
 from budflow.model.workflow import Edge, Endpoint, Graph, Node

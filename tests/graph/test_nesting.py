@@ -2,8 +2,7 @@
 
 from itertools import count
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from budflow.graph.nesting import Nesting, nest
 from budflow.graph.parse import parse

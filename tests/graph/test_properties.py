@@ -4,8 +4,7 @@ import copy
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from budflow.graph.parse import read_json
 from budflow.graph.pin import pin_types

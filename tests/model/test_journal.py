@@ -8,11 +8,9 @@ from typing import Any, get_args
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from budflow.model import event as e
-from budflow.model import journal
+from budflow.model import event as e, journal
 from budflow.model.execution import Mode, Origin, Parent, Place, WaitReason
 from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, Item, ItemError, ItemList
@@ -89,7 +87,7 @@ EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
     e.ChildFinished: st.builds(
         e.ChildFinished, times, texts, counts, statuses, item_lists(), st.none() | failures, rounds
     ),
-    e.ParamsResolved: st.builds(e.ParamsResolved, times, texts, counts, objects, rounds),
+    e.ParamsResolved: st.builds(e.ParamsResolved, times, texts, counts, objects, rounds, st.none() | failures),
     e.Reserved: st.builds(e.Reserved, times, texts, counts, times, rounds),
     e.RoundsFinished: st.builds(
         e.RoundsFinished,
@@ -102,6 +100,7 @@ EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
         st.dictionaries(counts, failures, max_size=2),
         rounds,
     ),
+    e.RoundsCollected: st.builds(e.RoundsCollected, times, texts, texts, counts, counts, outputs, rounds),
     e.WaitStarted: st.builds(
         e.WaitStarted,
         times,

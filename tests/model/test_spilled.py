@@ -1,16 +1,15 @@
 """Lists whose items are not in memory: they behave as plain lists do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from budflow.model.item import EMPTY, Item, ItemError, ItemList
+from budflow.model.item import Item, ItemList
 from budflow.model.item_codec import decode_items, encode_items
+from budflow.model.joined import join
 from budflow.model.spilled import (
     SLICE_ITEMS_MAX,
-    Chunk,
     Chunks,
     ListRef,
     ListTooLong,
@@ -18,48 +17,10 @@ from budflow.model.spilled import (
     Part,
     Same,
     Spilled,
-    SpilledLineage,
     all_json,
-    chained,
-    gathered,
-    join,
-    made_from,
     opened,
-    with_error,
 )
-
-
-class FakeChunks:
-    """A stored list of numbers in chunks of three; remembers which were read."""
-
-    def __init__(self, values: Sequence[int]) -> None:
-        self.items = [Item({"n": value}) for value in values]
-        self.read: list[int] = []
-
-    def at(self, ordinal: int) -> Chunk:
-        first = ordinal // 3 * 3
-        self.read.append(first)
-        items = self.items[first : first + 3]
-        return Chunk(first, items, range(first, first + len(items)))
-
-    def stop(self, ordinal: int) -> int:
-        return min(len(self.items), ordinal // 3 * 3 + 3)
-
-    def origin(self, ordinal: int) -> int:
-        return ordinal * 10
-
-
-def ref(size: int, name: str = "a") -> ListRef:
-    return ListRef(name * 64, 100, size, 1000, 10, "f" * 64)
-
-
-def stored(values: Sequence[int], name: str = "a") -> ItemList:
-    items = Spilled([Part(0, len(values), ref(len(values), name), FakeChunks(values))])
-    return ItemList(items, SpilledLineage(items))
-
-
-def numbers(items: Sequence[Item]) -> list[int]:
-    return [item.json["n"] for item in items]
+from tests.model.fake_chunks import FakeChunks, numbers, ref, stored
 
 
 @given(
@@ -160,39 +121,6 @@ def test_a_joined_list_refers_to_its_parts() -> None:
     assert numbers(list(joined.items)) == numbers(list(again.items)) == [1, 2, 3, 4]
     assert list(again.lineage) == [-1] * 4
     assert [list(part) for part in shape["parts"]] == [["blob", "start", "stop"], ["items"], ["blob", "start", "stop"]]
-
-
-def test_lists_join_in_the_given_order() -> None:
-    one, two = ItemList.of([{"n": 1}]), ItemList([Item({"n": 2}), Item({"n": 3})], [0, 1])
-
-    assert join([two, EMPTY, one]).to_json() == [{"n": 2}, {"n": 3}, {"n": 1}]
-    assert join([two]) is two
-    assert len(join([])) == 0
-    assert chained([two, one]) == [*two.items, *one.items]
-
-
-def test_gathered_lists_keep_every_lineage() -> None:
-    both = gathered([stored([1, 2]), EMPTY, ItemList([Item({"n": 3})], [7])])
-
-    assert list(both.lineage) == [0, 10, 7]
-    assert gathered([EMPTY, (alone := stored([1]))]) is alone
-
-
-def test_an_error_is_set_on_items_that_nobody_reads() -> None:
-    error = ItemError("x.y", "no")
-
-    failed = with_error(stored([1, 2, 3]), error)
-    again = opened(decode_items(encode_items(failed)), lambda _: FakeChunks([1, 2, 3]))
-
-    for items in (failed, again):
-        assert [item.error for item in items.items] == [error] * 3
-        assert items.items[1] == Item({"n": 2}, error=error)
-
-
-@pytest.mark.parametrize("source", [-1, 4])
-@pytest.mark.parametrize("make", [lambda: stored([1, 2]), lambda: ItemList.of([{"n": 1}, {"n": 2}])])
-def test_items_can_be_made_from_one(make: Callable[[], ItemList], source: int) -> None:
-    assert list(made_from(make(), source).lineage) == [source, source]
 
 
 def test_a_list_that_is_too_long_is_not_read_as_a_whole() -> None:

@@ -4,8 +4,7 @@ from datetime import date
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from budflow.nodes.json_value import equality_key, is_number, kind_of, order_key
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from budflow.execution.ports import ChildCall
+from budflow.execution.state_codec import StateUnwritable
 from budflow.model import event as e
 from budflow.model.item import EMPTY
 from ray_jobs.outbox import Outbox
@@ -72,6 +73,29 @@ async def test_a_commit_of_what_was_reported_without_one_asks_for_it() -> None:
     assert report.events == []
     outbox.durable()
     await commit
+
+
+async def test_a_snapshot_comes_with_the_events_that_it_stands_behind() -> None:
+    outbox = Outbox()
+    outbox.append(EVENT)
+    outbox.snapshot(lambda: b"saved")
+    outbox.append(EVENT, EVENT)
+
+    report = take(outbox)
+
+    assert report.snapshot == (1, b"saved")
+    assert len(report.events) == 3
+    assert take(outbox).snapshot is None
+
+
+async def test_a_state_that_cannot_be_written_is_no_snapshot() -> None:
+    def pack() -> bytes:
+        raise StateUnwritable
+
+    outbox = Outbox()
+    outbox.snapshot(pack)
+
+    assert take(outbox).snapshot is None
 
 
 async def test_a_commit_of_nothing_new_needs_nobody() -> None:

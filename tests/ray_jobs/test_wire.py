@@ -49,8 +49,18 @@ def test_a_report_comes_back_whole() -> None:
     assert unpack_report(packed) == Report([event], calls, cancelled, asks, rest, commit=True)
 
 
+def test_a_snapshot_and_calls_of_a_report_come_back_beside_each_other() -> None:
+    calls = [ChildCall("node", 0, "wf_1", None, ItemList.of([{"a": 1}]))]
+
+    report = unpack_report(pack_report([], calls, [], snapshot=(0, b"saved\x00")))
+
+    assert report.calls == calls
+    assert report.snapshot == (0, b"saved\x00")
+
+
+@pytest.mark.parametrize("saved", [None, b"saved\x00"])
 @pytest.mark.parametrize("parent", [None, Parent("exe_0", "call", 0, 1)])
-def test_an_execution_comes_back_with_its_events(parent: Parent | None) -> None:
+def test_an_execution_comes_back_with_its_events(parent: Parent | None, saved: bytes | None) -> None:
     execution = Execution(
         "exe_1", "default", "wf_1", 3, "child", "running", AT, started_at=AT, parent=parent, runner="run_1", token=2
     )
@@ -58,6 +68,6 @@ def test_an_execution_comes_back_with_its_events(parent: Parent | None) -> None:
     events = (e.Admitted(AT, "start", "child", "test", ItemList.of([{"a": 1}]), parent),)
 
     _, plan = plan_of({"start": {"type": "trigger.manual"}}, [])
-    work = Work(execution, {}, plan, events, "http://here/", {"": {"cursor": 3}})
+    work = replace(Work(execution, {}, plan, events, "http://here/", {"": {"cursor": 3}}), saved=saved)
 
     assert unpack_work(pack_work(work), lambda _: plan) == work

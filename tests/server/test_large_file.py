@@ -20,14 +20,23 @@ DOCUMENT: dict[str, Any] = {
     "nodes": {
         "start": {"type": "trigger.manual"},
         "read": {"type": "files.read_lines", "params": {"path": "in.jsonl"}},
-        "set": {"type": "data.set", "params": {"values": {"double": "{{ $json.total * 2 }}"}}},
+        "each": {
+            "type": "flow.for_each",
+            "params": {"batch_size": 1000},
+            "bodies": {
+                "body": {
+                    "nodes": {"set": {"type": "data.set", "params": {"values": {"double": "{{ $json.total * 2 }}"}}}},
+                    "edges": [{"from": "$in", "to": "set"}, {"from": "set", "to": "$out"}],
+                }
+            },
+        },
         "filter": {"type": "flow.filter", "params": {"condition": "{{ $json.country == 'DE' }}"}},
         "write": {"type": "files.write_lines", "params": {"path": "out.jsonl"}},
     },
     "edges": [
         {"from": "start", "to": "read"},
-        {"from": "read", "to": "set"},
-        {"from": "set", "to": "filter"},
+        {"from": "read", "to": "each"},
+        {"from": "each", "to": "filter"},
         {"from": "filter.kept", "to": "write"},
     ],
 }

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Engine
-from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import Engine, event as sqlalchemy_event
 
 from budflow.execution.records import JournalWrite, TriggerKey
 from budflow.model.execution import Claim

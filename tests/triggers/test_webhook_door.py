@@ -354,6 +354,31 @@ async def test_an_answer_that_takes_too_long_is_given_up_while_the_execution_goe
     assert (await impatient.ended(execution_id))["execution"]["status"] == "succeeded"
 
 
+async def test_one_that_only_computes_for_longer_than_a_request_waits_is_stored_when_it_is_named(
+    impatient: HttpServer,
+) -> None:
+    """Otherwise nothing of it is stored before its end."""
+    document = workflow(
+        {
+            "hook": ("trigger.webhook", {"path": "many", "respond": "last_node"}),
+            "each": ("flow.for_each", {"items": "{{ $json.body }}"}),
+        },
+        ("hook", "each"),
+    )
+    edges = [{"from": "$in", "to": "set"}, {"from": "set", "to": "$out"}]
+    node = {"type": "data.set", "params": {"values": {"double": "{{ $json.value * 2 }}"}}}
+    document["nodes"]["each"]["bodies"] = {"body": {"nodes": {"set": node}, "edges": edges}}
+    await impatient.publish(document)
+
+    answer = await impatient.stranger.post("/webhook/many", json=[*range(20_000)])
+
+    assert answer.status_code == 504
+    stored = await impatient.runtime.services.store.get_execution("default", answer.headers[EXECUTION])
+    assert stored is not None
+    assert stored.status == "running"
+    assert (await impatient.ended(stored.id))["execution"]["status"] == "succeeded"
+
+
 async def test_a_client_that_hangs_up_while_waiting_cancels_nothing(patient: HttpServer, gate: Gate) -> None:
     await patient.publish(waiting(gate))
     exchange = Exchange(patient.app, "POST", "/webhook/wait")
@@ -471,6 +496,53 @@ async def test_strangers_are_not_told_what_the_database_says(
     assert "retry-after" in answer.headers
     assert "/var/lib" not in answer.text
     assert "webhook.failed" in caplog.messages
+
+
+async def _refuse(*_: Any) -> None:
+    raise StorageUnavailable
+
+
+async def test_an_execution_that_could_not_be_stored_is_not_named(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.publish(greeting())
+    monkeypatch.setattr(MemoryStore, "append", _refuse)
+
+    answer = await server.stranger.post("/webhook/greet/Ada")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "webhook.unavailable")
+    assert EXECUTION not in answer.headers
+
+
+async def test_an_execution_whose_commit_was_kept_although_it_seemed_to_fail_is_named(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.publish(greeting())
+    append = MemoryStore.append
+
+    async def unheard(store: MemoryStore, write: JournalWrite) -> None:
+        await append(store, write)
+        raise StorageUnavailable
+
+    monkeypatch.setattr(MemoryStore, "append", unheard)
+    answer = await server.stranger.post("/webhook/greet/Ada")
+    monkeypatch.undo()
+
+    assert answer.status_code == 503
+    assert (await server.ended(answer.headers[EXECUTION]))["execution"]["status"] == "succeeded"
+
+
+async def test_an_execution_is_named_while_nobody_can_tell_whether_it_is_stored(
+    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await server.publish(greeting())
+    monkeypatch.setattr(MemoryStore, "append", _refuse)
+    monkeypatch.setattr(MemoryStore, "get_execution", _refuse)
+
+    answer = await server.stranger.post("/webhook/greet/Ada")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "webhook.unavailable")
+    assert EXECUTION in answer.headers
 
 
 async def test_an_execution_that_breaks_the_runner_is_told_by_an_id_that_the_log_has(

@@ -6,8 +6,7 @@ from itertools import chain
 from typing import Any
 
 from budflow.expressions.budget import Budget, Fault
-from budflow.expressions.compare import contains as contains_value
-from budflow.expressions.compare import equal, has_key
+from budflow.expressions.compare import contains as contains_value, equal, has_key
 from budflow.expressions.declare import function, method
 from budflow.expressions.functions.text import join_values
 from budflow.expressions.values import (

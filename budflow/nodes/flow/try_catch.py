@@ -50,7 +50,7 @@ class TryCatchParams(Params):
     kind="control",
     params=TryCatchParams,
     outputs=("main", CAUGHT_PORT),
-    bodies=Bodies(required=(BODY,), optional=(FINALLY,)),
+    bodies=Bodies(required=(BODY,), optional=(FINALLY,), last=(FINALLY,)),
     examples=[
         Example(
             title="Go another way when something fails",

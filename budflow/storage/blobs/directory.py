@@ -91,15 +91,16 @@ class DirectoryBlobs:
         return folder / secrets.token_hex(16)
 
     def keep(self, unfinished: Path, project_id: str, sha256: str) -> None:
-        """Give a finished file, which is durable, its name; one that is there already is as good."""
+        """Give a finished file, which is durable, its name.
+
+        It takes the place of one that is there already, whose bytes a disk may have changed since. Who reads that one
+        goes on with it, and nobody refers to a file in any other way than by this name.
+        """
         path = self.path(project_id, sha256)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
-            if path.exists():
-                os.utime(path)  # So that nobody collects it before it is referred to.
-                unfinished.unlink()
-            else:
-                unfinished.rename(path)
+            os.utime(unfinished)  # So that nobody collects it before it is referred to, however long writing took.
+            unfinished.replace(path)
         for folder in path.parents[:4]:  # Up to the directory itself: any of them may be new.
             _sync_directory(folder)
 

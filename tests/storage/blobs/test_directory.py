@@ -124,6 +124,22 @@ def test_a_blob_that_is_written_again_is_young_again(blobs: DirectoryBlobs) -> N
     assert not blobs.collect("default", ref.sha256, older_than=LONG_AGO + 1)
 
 
+@pytest.mark.parametrize("wrong", [b"wrong bytes", b"some", b""], ids=["changed", "cut off", "empty"])
+def test_a_blob_that_the_disk_changed_is_mended_by_whoever_writes_it_again(
+    blobs: DirectoryBlobs, wrong: bytes
+) -> None:
+    ref = put(blobs, b"some bytes!")
+    path = blobs.path("default", ref.sha256)
+    path.write_bytes(wrong)
+
+    with path.open("rb") as reading:
+        assert put(blobs, b"some bytes!") == ref
+        assert reading.read() == wrong, "who has it open reads on"
+
+    assert blobs.read("default", ref.sha256, 0, 100) == b"some bytes!"
+    assert list(blobs.unfinished().parent.iterdir()) == []
+
+
 def test_what_dead_writers_left_is_removed_when_it_is_old(blobs: DirectoryBlobs) -> None:
     blobs.open_writer("default").write(b"x")
 

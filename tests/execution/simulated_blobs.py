@@ -1,0 +1,55 @@
+"""Blobs of a simulated world: in memory, shared by its servers, and outliving each of them."""
+
+import hashlib
+import tempfile
+from random import Random
+from typing import BinaryIO
+
+from budflow.execution.blobs import BlobMissing, BlobUnwritable
+from budflow.model.item import BlobRef
+
+
+class SimulatedBlobs:
+    """Meets budflow.execution.blobs.BlobStore. Each blob cannot be written with a chance of `faulty`."""
+
+    def __init__(self, random: Random) -> None:
+        self.random, self.faulty = random, 0.0
+        self.kept: dict[tuple[str, str], bytes] = {}
+        self.open: set[SimulatedWriter] = set()
+
+    def open_writer(self, project_id: str) -> "SimulatedWriter":
+        writer = SimulatedWriter(self, project_id)
+        self.open.add(writer)
+        return writer
+
+    def read(self, project_id: str, sha256: str, start: int, size: int) -> bytes:
+        blob = self.kept.get((project_id, sha256))
+        if blob is None:
+            raise BlobMissing(f"There is no blob {sha256}.")
+        return blob[start : start + size]
+
+    def scratch(self) -> BinaryIO:
+        return tempfile.TemporaryFile(buffering=0)  # type: ignore[return-value] # a raw file, as the port asks for
+
+
+class SimulatedWriter:
+    """Meets budflow.execution.blobs.BlobWriter."""
+
+    def __init__(self, blobs: SimulatedBlobs, project_id: str) -> None:
+        self._blobs, self._project_id = blobs, project_id
+        self._written = bytearray()
+
+    def write(self, data: bytes) -> None:
+        if self._blobs.random.random() < self._blobs.faulty:
+            raise BlobUnwritable("The disk is full, on purpose.")
+        self._written += data
+
+    def finish(self) -> BlobRef:
+        blob = bytes(self._written)
+        sha256 = hashlib.sha256(blob).hexdigest()
+        self._blobs.kept[self._project_id, sha256] = blob
+        self._blobs.open.discard(self)
+        return BlobRef(sha256, len(blob))
+
+    def abandon(self) -> None:
+        self._blobs.open.discard(self)
