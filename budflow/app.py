@@ -111,7 +111,13 @@ async def _started(
     lists = ListStore(blobs)
     # Its processes start with the first heavy node.
     pool = ProcessPool(partial(open_runner, settings.http_allow, file_roots=settings.file_roots))
-    runner = open_runner(settings.http_allow, heavy=pool, file_roots=settings.file_roots, lists=lists)
+    runner = open_runner(
+        settings.http_allow,
+        heavy=pool,
+        file_roots=settings.file_roots,
+        lists=lists,
+        snapshot_events=settings.snapshot_events,
+    )
     name = new_id("run")
     plans = PlanCache(store, runner.registry)
     executor = InProcessExecutor(runner.tools, name)

@@ -11,7 +11,7 @@ from budflow.egress.files import RootedFiles
 from budflow.egress.policy import AddressPolicy, parse_allow
 from budflow.execution.lists import ListStore
 from budflow.execution.ports import Heavy
-from budflow.execution.tools import Tools
+from budflow.execution.tools import SNAPSHOT_EVENTS, Tools
 from budflow.model.execution import Place
 from budflow.nodes.registry import Registry, build
 
@@ -32,6 +32,7 @@ def open_runner(
     *,
     file_roots: tuple[Path, ...] = (),
     lists: ListStore | None = None,
+    snapshot_events: int = SNAPSHOT_EVENTS,
 ) -> Runner:
     """Everything that a run needs in this process. `place` is this process, unless an executor knows better.
 
@@ -39,5 +40,5 @@ def open_runner(
     """
     client = GuardedClient(AddressPolicy(parse_allow(http_allow)))
     here = place or Place("inprocess", socket.gethostname(), os.getpid())
-    tools = Tools(here, client, heavy, files=RootedFiles(file_roots), lists=lists)
+    tools = Tools(here, client, heavy, files=RootedFiles(file_roots), lists=lists, snapshot_events=snapshot_events)
     return Runner(build(), tools, client.aclose)

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         10.0, ge=0.2, le=600, description="How long after its last sign of life a server's executions are taken over."
     )
+    snapshot_events: int = Field(
+        1000,
+        ge=1,
+        description="After how many events of an execution a snapshot is due, from which it can be taken up.",
+    )
     webhook_body_bytes_max: int = Field(
         16 * 1024 * 1024, ge=1, description="The largest body a webhook takes, in bytes."
     )

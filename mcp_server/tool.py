@@ -4,17 +4,23 @@ A tool file holds one `TOOL`. The server turns it into what the protocol wants, 
 calls it, and cuts an answer that is too long.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, get_type_hints
 
 from pydantic import BaseModel
 
 from budflow.model.principal import Principal
-from budflow.services.use_case import Services, UseCase
+from budflow.services.use_case import NUMBER_MAX, Services, UseCase
 
 #: How long an answer may be unless its arguments ask for more; larger ones fill an agent's context with little gain.
 ANSWER_BYTES_MAX = 8 * 1024
+
+#: What an agent is not told of an answer: what the tool's description says, and what is seen when the answer comes.
+_LEFT_OUT = frozenset({"$defs", "description", "required"})
+
+#: Keywords with a value that says no more than their absence would.
+_EMPTY: Mapping[str, object] = {"additionalProperties": True, "default": None, "maximum": NUMBER_MAX}
 
 #: Keywords of JSON Schema whose value is an object of schemas, not a schema.
 _BY_NAME = frozenset({"properties", "$defs"})
@@ -97,7 +103,7 @@ class Tool:
         pay for a description of all that at every start.
         """
         schema = self.answer.model_json_schema(mode="serialization")
-        return dict(_compact(_without_models({key: part for key, part in schema.items() if key != "$defs"})))
+        return dict(_compact(_without_models({key: part for key, part in schema.items() if key not in _LEFT_OUT})))
 
 
 def _without_models(schema: Any) -> Any:
@@ -112,7 +118,9 @@ def _without_models(schema: Any) -> Any:
 
 
 def _compact(schema: Any) -> Any:
-    """The same schema in fewer tokens: pydantic repeats names as titles, and writes "or null" at length."""
+    """The same schema in fewer tokens: pydantic repeats names as titles, writes "or null" at length, and more that
+    says nothing to an agent.
+    """
     if isinstance(schema, list):
         return [_compact(entry) for entry in schema]
     if not isinstance(schema, dict):
@@ -120,7 +128,7 @@ def _compact(schema: Any) -> Any:
     slim = {
         key: {name: _compact(one) for name, one in value.items()} if key in _BY_NAME else _compact(value)
         for key, value in schema.items()
-        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+        if not (key == "title" and isinstance(value, str)) and not (key in _EMPTY and value == _EMPTY[key])
     }
     match slim.get("anyOf"):
         case [{"type": str(kind), **rest}, {"type": "null"}] if "enum" not in rest:

@@ -12,6 +12,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskErro
 from budflow.execution.ports import ExecutionBroken, Link, RunLetGo, Running, Work
 from budflow.execution.records import Rest
 from budflow.model.event import Event
+from budflow.model.journal_row import EventUnreadable
 from ray_jobs.cluster import Cluster, Joined, RayStartFailed
 from ray_jobs.pool import Pool, Runner, RunnerLost
 from ray_jobs.runner import OpenRunner, RunUnknown
@@ -129,7 +130,7 @@ class RunningOnRay:
         self._inbound.put_nowait(event)
 
     async def wait(self) -> None:
-        """See Running. Raises RunnerLost, RunBroken, and ClaimLost from the journal."""
+        """See Running. Raises RunnerLost, RunBroken, EventUnreadable, and ClaimLost from the journal."""
         try:
             await self.task
         except asyncio.CancelledError:
@@ -197,7 +198,7 @@ class RunningOnRay:
             self._rest = report.rest
             self._link.idle(report.rest)
         if report.broken is not None:
-            raise RunBroken(report.broken)
+            raise EventUnreadable(report.broken) if report.unreadable else RunBroken(report.broken)
         if report.commit:
             await self._link.commit()
         elif report.flush:

@@ -101,7 +101,7 @@ class Outbox:
         except TimeoutError:
             return
 
-    def take(self, *, done: bool = False, broken: str | None = None) -> bytes:
+    def take(self, *, done: bool = False, broken: str | None = None, unreadable: bool = False) -> bytes:
         """Everything that gathered, once, as a Report."""
         if self._linger is not None:
             self._linger.cancel()
@@ -118,6 +118,7 @@ class Outbox:
             flush=self._flush,
             done=done,
             broken=broken,
+            unreadable=unreadable,
         )
         self._reported = self._appended
         self._events, self._calls, self._cancelled_calls, self._asks, self._flush = [], [], [], [], False

@@ -6,6 +6,7 @@ who gave its work to another, does no harm.
 """
 
 import asyncio
+import hashlib
 import os
 import socket
 from collections import OrderedDict
@@ -23,6 +24,7 @@ from budflow.graph.plan import Plan, compile_plan
 from budflow.graph.validate import check
 from budflow.log import configure, get_log
 from budflow.model.execution import Execution, Place
+from budflow.model.journal_row import EventUnreadable
 from ray_jobs.outbox import Outbox
 from ray_jobs.segments import RaySegments
 from ray_jobs.wire import unpack_events, unpack_work
@@ -63,7 +65,7 @@ class RunnerActor:
         heavy = RaySegments(partial(open_runner, http_allow, None, None))
         opened = open_runner(http_allow, self._place, heavy)
         self._registry, self._tools = opened.registry, opened.tools
-        self._plans: OrderedDict[tuple[str, str, int], Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, str, int, bytes], Plan] = OrderedDict()
         self._held: dict[str, _Held] = {}
 
     async def place(self) -> Place:
@@ -120,6 +122,9 @@ class RunnerActor:
             held.abandoned = loop.call_later(ABANDONED_SECONDS, self._drop, execution_id)
             return held.outbox.take()
         self._held.pop(execution_id, None)
+        error = _error(held.over)
+        if isinstance(error, EventUnreadable):
+            return held.outbox.take(done=True, broken=error.message, unreadable=True)
         return held.outbox.take(done=True, broken=_broken(held.over))
 
     def _drop(self, execution_id: str) -> bool:
@@ -132,7 +137,8 @@ class RunnerActor:
         return True
 
     def _plan(self, execution: Execution, document: bytes) -> Plan:
-        key = (execution.project_id, execution.workflow_id, execution.version)
+        # Of a partial run the document is only a part of the version's.
+        key = (execution.project_id, execution.workflow_id, execution.version, hashlib.sha256(document).digest())
         plan = self._plans.get(key)
         if plan is None:
             workflow = check(orjson.loads(document), self._registry).require("run")
@@ -142,6 +148,10 @@ class RunnerActor:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return plan
+
+
+def _error(over: asyncio.Task[None]) -> BaseException | None:
+    return None if over.cancelled() else over.exception()
 
 
 def _broken(over: asyncio.Task[None]) -> str | None:

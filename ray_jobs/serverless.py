@@ -154,7 +154,7 @@ class _Link:
         try:
             callee = self._callees[key] = self._serverless.call(self, call)
         except BudflowError as error:
-            refused = Failure.of(error, call.node)
+            refused = Failure.of(error, key[0])
             self.run.deliver(e.ChildFinished(utc_now(), call.node, call.call, "failed", EMPTY, refused, call.rounds))
             return
         started = e.ChildStarted(

@@ -29,7 +29,8 @@ class Report:
 
     `commit` asks for an answer only when everything so far is durable, `flush` that it be made so without waiting.
     `rest` is what it waits for while it computes nothing. `snapshot` has what the run knew after so many of `events`.
-    After `done` the actor holds nothing of the run any more; `broken` says what ended it where it was no event.
+    After `done` the actor holds nothing of the run any more; `broken` says what ended it where it was no event,
+    `unreadable` whether that is its journal.
     """
 
     events: Sequence[Event]
@@ -42,6 +43,7 @@ class Report:
     done: bool = False
     broken: str | None = None
     snapshot: tuple[int, bytes] | None = None
+    unreadable: bool = False
 
 
 def pack_report(

@@ -88,6 +88,8 @@ EXECUTION_DETAIL = {
     "waits": [],
     "result": {"total": 1, "items": [{"json": {"greeting": "Hello, Ada!"}}], "truncated": False, "problem": None},
     "responded": None,
+    "cancelled_by": None,
+    "problem": None,
 }
 
 WAIT = {

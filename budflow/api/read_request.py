@@ -41,7 +41,10 @@ class RequestTooLarge(BudflowError):
 
     code = "request.too_large"
     http_status = 413
-    hint = "Send less at once."
+    hint = (
+        "Start several executions with fewer items each; or put the data where the workflow can fetch it, such as a "
+        "file for `files.read_lines`."
+    )
 
 
 async def read_request(request: HttpRequest, route: Route[Any, Any]) -> RequestModel:
@@ -64,8 +67,8 @@ async def read_request(request: HttpRequest, route: Route[Any, Any]) -> RequestM
     if problems:
         raise RequestInvalid(problems=tuple(problems))
     for field, header in route.headers.items():
-        if request.headers.get(header):
-            values[field] = request.headers[header]
+        if sent := request.headers.getlist(header):
+            values[field] = ", ".join(sent)  # RFC 9110, 5.3; an empty one and several are told like any other value.
     values |= request.path_params
     try:
         return route.request.model_validate(values)  # type: ignore[no-any-return] # a Route of Any: found by walking

@@ -89,7 +89,10 @@ class Client:
             time.sleep(POLL_SECONDS)
 
     def events(self, execution_id: str) -> Iterator[dict[str, Any]]:
-        """The events of an execution as they come, until it has ended (server-sent events, WHATWG HTML 9.2)."""
+        """The events of an execution as they come, until it has ended (server-sent events, WHATWG HTML 9.2).
+
+        Raises Refused, also in the middle where one of them cannot be read.
+        """
         request = self._http.build_request("GET", f"{API}/executions/{execution_id}/events", timeout=None)
         with _translated(self.where):
             response = self._http.send(request, stream=True)
@@ -97,9 +100,15 @@ class Client:
                 if response.is_error:
                     response.read()
                     raise _refused(response)
+                kind = ""
                 for line in response.iter_lines():
-                    if line.startswith("data:"):
-                        yield orjson.loads(line.removeprefix("data:"))
+                    if line.startswith("event:"):
+                        kind = line.removeprefix("event:").strip()
+                    elif line.startswith("data:"):
+                        data = orjson.loads(line.removeprefix("data:"))
+                        if kind == "error":
+                            raise Refused(data)
+                        yield data
             finally:
                 response.close()
 

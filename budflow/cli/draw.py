@@ -73,8 +73,9 @@ def execution_tree(detail: Mapping[str, Any], children: Mapping[str, Mapping[str
     if None not in inside:  # Only nodes inside of a container were asked for.
         inside = {None: detail["nodes"]}
     _add_nodes(tree, inside.get(None, []), inside, children or {})
-    if execution.get("failure"):
-        tree.add(failure_text(execution["failure"]))
+    for failure in (execution.get("failure"), detail.get("problem")):
+        if failure:
+            tree.add(failure_text(failure))
     return tree
 
 
@@ -100,6 +101,7 @@ def execution_page(detail: Mapping[str, Any]) -> RenderableType:
                 "called by": _who(execution.get("parent")),
                 "repeats": _who(execution.get("origin")),
                 "taken over": f"{execution['takeovers']} times, in a row" if execution.get("takeovers") else None,
+                "cancelled by": detail.get("cancelled_by"),
                 "cancelling": "yes" if execution["cancelling"] and execution["status"] == "running" else None,
             }
         ),

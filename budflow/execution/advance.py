@@ -15,6 +15,7 @@ from budflow.execution import state as s
 from budflow.execution.turn import Turn
 from budflow.graph.plan import Plan
 from budflow.model import event as e
+from budflow.model.failure import Failure
 
 Step = tuple[s.State, list[s.Command]]
 
@@ -72,7 +73,7 @@ def _take(plan: Plan, turn: Turn, event: e.Event) -> None:
         case e.Admitted():
             turn.begin(plan.index[event.trigger])
         case e.NodeStarted():
-            turn.control_begun(_at(plan, event), event.params or {}, event.items)
+            turn.control_begun(_at(plan, event), event.params or {}, event.items, event.postponed)
         case e.NodeFinished():
             turn.finished(_at(plan, event), event.outputs)
         case e.NodeFailed():
@@ -85,6 +86,8 @@ def _take(plan: Plan, turn: Turn, event: e.Event) -> None:
             turn.child_finished(_at(plan, event), event.call, event.failure)
         case e.ParamsResolved():
             turn.resolved(_at(plan, event), event.ask, event.params, event.failure)
+        case e.Reserved(failure=Failure() as refused):
+            turn.time_is_up(_at(plan, event), refused, cleanup=False)  # It is stopped, for this reason.
         case e.Reserved():
             turn.reserved(_at(plan, event), event.ask, (event.due - event.at).total_seconds())
         case e.WaitEnded():

@@ -1,15 +1,25 @@
 """What a control node's function asks for, as commands of the core; each is known by its kind and number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from budflow.execution import state as s
 from budflow.execution.node_result import ResultMalformed
-from budflow.graph.plan import PlanNode
+from budflow.graph.plan import Plan, PlanNode
 from budflow.model import control as n, event as e
+from budflow.model.failure import Failure
 from budflow.model.journal import encode
 
 Asked = n.CallWorkflow | n.Wait | n.Resolve | n.Reserve | n.Respond
+
+
+def begin_of(
+    plan: Plan, node: PlanNode, params: Mapping[str, Any], items: int, postponed: tuple[int, int] | None
+) -> n.Begin[Any]:
+    """What a control node's function hears first. Raises ValidationError for parameters that its type does not take."""
+    light = frozenset(name for name, number in node.bodies.items() if plan.graphs[number].light)
+    return n.Begin(node.spec.params.model_validate(params), items, tuple(node.bodies), light, postponed)
 
 
 def decide(
@@ -36,6 +46,13 @@ def ask_of(at: s.At, command: Asked, now: datetime) -> tuple[tuple[str, int], s.
         case n.Respond(status_code, headers, body):
             encode(0, e.Responded(now, "", status_code, headers, body))
             return ("answer", 0), s.Answer(at, status_code, headers, body)
+
+
+def without_call(control: s.Control, at: s.At, failure: Failure) -> s.Control:
+    """A control node of which a call that it does not wait for could not be made: had it settled, it fails instead."""
+    if not isinstance(control.asks.get(s.END), s.SettleControl):
+        return control
+    return control._replace(asks={**control.asks, s.END: s.FailControl(at, failure)})
 
 
 def count_of(node: PlanNode, control: s.Control, source: n.ItemsFrom) -> int:

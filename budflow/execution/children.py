@@ -5,6 +5,7 @@ the child: wherever and whenever the caller is taken up again, it hears of it.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -33,6 +34,8 @@ from budflow.nodes.trigger.manual import ManualParams, checked_items
 
 CALL_DEPTH_MAX = 32
 ERROR_TRIGGER = "trigger.error"
+CUT = "… "
+_LEVEL = re.compile(r"In `[^`]*` \(exe_\w+\)(?: at `[^`]*`)?: ")
 
 log = get_log(__name__)
 
@@ -143,7 +146,7 @@ class Children:
             if isinstance(error, BudflowError) and error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
                 parent.give_up()  # Taken up again, it calls again.
                 return
-            failure = Failure.of(_told(error), call.node)
+            failure = Failure.of(_told(error), path_of(call.node, call.rounds))
             now = utc_now()
             parent.deliver(e.ChildFinished(now, call.node, call.call, "failed", EMPTY, failure, call.rounds))
 
@@ -156,7 +159,9 @@ class Children:
             raise CallCycle(f"The workflow {call.workflow_id} is being run by this call already.")
         version, plan = await self._plans.get_to_run(above.project_id, call.workflow_id, call.version)
         trigger = plan.trigger(None)
-        items = inputs_of(trigger, made_from(call.items, -1))
+        # One that is called for a single item is told by its number among the caller's.
+        first = max(0, call.items.lineage[0]) if len(call.items) == 1 else 0
+        items = inputs_of(trigger, made_from(call.items, -1), first)
         now = utc_now()
         path, execution_id = path_of(call.node, call.rounds), new_id("exe")
         execution = Execution(
@@ -206,10 +211,13 @@ class Children:
             parent.give_up()  # Taken up again, it cancels again.
 
 
-def inputs_of(trigger: PlanNode, items: ItemList) -> ItemList:
-    """The items that a `trigger.manual` takes, with what it declares filled in. Raises InputInvalid."""
+def inputs_of(trigger: PlanNode, items: ItemList, first: int = 0) -> ItemList:
+    """The items that a `trigger.manual` takes, with what it declares filled in.
+
+    Raises InputInvalid, which counts the items from `first`.
+    """
     declared = trigger.params.fixed
-    return checked_items(declared, items) if isinstance(declared, ManualParams) else items
+    return checked_items(declared, items, first) if isinstance(declared, ManualParams) else items
 
 
 def end_of_child(child: Execution, name: str, finished: e.Finished, result: ItemList) -> e.ChildFinished | None:
@@ -225,8 +233,8 @@ def end_of_child(child: Execution, name: str, finished: e.Finished, result: Item
         return e.ChildFinished(finished.at, node, parent.call, "succeeded", result, rounds=rounds)
     failure = finished.failure or Failure("execution.cancelled", "The called execution was cancelled.")
     where = f" at `{failure.node}`" if failure.node else ""
-    message = f"In `{name}` ({child.id}){where}: {failure.message}"
-    failure = Failure(failure.code, message, failure.hint, node, failure.retriable)
+    message = _further_down(f"In `{name}` ({child.id}){where}: ", failure.message)
+    failure = Failure(failure.code, message, failure.hint, parent.node, failure.retriable)
     return e.ChildFinished(finished.at, node, parent.call, finished.status, EMPTY, failure, rounds)
 
 
@@ -240,6 +248,16 @@ def after_failure(held: Held, finished: e.Finished) -> Child | None:
     items = ItemList([Item({**item.json, "failure": failure})], [-1])
     admitted = replace(run.admitted, at=finished.at, items=items)
     return replace(run.execution, created_at=finished.at), (encode(0, admitted),)
+
+
+def _further_down(level: str, message: str) -> str:
+    """The message of a called execution behind its own level: of many levels the first stays, and the last two."""
+    first = _LEVEL.match(message)
+    below = message if first is None else message[first.end() :].removeprefix(CUT)
+    inner = _LEVEL.match(below)
+    if first is None or inner is None or _LEVEL.match(below, inner.end()) is None:
+        return level + message
+    return f"{level}{CUT}{below}"
 
 
 def _told(error: BaseException | None) -> BudflowError:

@@ -97,7 +97,7 @@ class Controls:
             shape = params.model_dump(mode="json", exclude={opened.node.spec.feed or ""})
             self._emit(e.NodeStarted(opened.started_at, opened.node.key, size, shape, opened.at.rounds))
         except BudflowError as error:
-            self._fail(opened, failure_of(opened.node, error))
+            self._fail(opened, failure_of(opened.node, error, opened.path))
 
     def _call(self, command: s.CallChild) -> None:
         """Start another workflow; where it was started before, its end will come by itself."""
@@ -108,7 +108,7 @@ class Controls:
         try:
             items = self._items_of_call(opened.control, command)
         except ResultMalformed as error:
-            failure = failure_of(node, error)
+            failure = failure_of(node, error, opened.path)
             self._emit(e.ChildFinished(self._now(), node.key, command.call, "failed", EMPTY, failure, rounds))
             return
         opened.control.started.add(command.call)
@@ -144,7 +144,7 @@ class Controls:
             shape = params.model_dump(mode="json", exclude={node.spec.feed or ""})
             self._emit(e.ParamsResolved(self._now(), node.key, command.ask, shape, opened.at.rounds))
         except BudflowError as error:
-            failure = failure_of(node, error)
+            failure = failure_of(node, error, opened.path)
             self._emit(e.ParamsResolved(self._now(), node.key, command.ask, {}, opened.at.rounds, failure))
 
     def _reserve(self, command: s.ReserveRate) -> None:
@@ -173,13 +173,13 @@ class Controls:
             for port, source in command.outputs.items():
                 lists[port] = _checked(opened, port, items_from(opened.control, source))
         except (ResultMalformed, ListTooLong, BlobUnreadable) as error:
-            self._fail(opened, failure_of(opened.node, error))
+            self._fail(opened, failure_of(opened.node, error, opened.path))
             return
         self._collecting.settle(
             opened,
             lists,
             lambda stored: self._close(opened, self._node_work.finished(opened, stored)),
-            lambda error: self._fail(opened, failure_of(opened.node, error)),
+            lambda error: self._fail(opened, failure_of(opened.node, error, opened.path)),
         )
 
     def _fail(self, opened: OpenNode, failure: Failure) -> None:
@@ -316,13 +316,13 @@ class Controls:
 
     def _took_too_long(self, opened: OpenNode) -> None:
         if not opened.over:
-            failure = failure_of(opened.node, NodeTimedOut())
+            failure = failure_of(opened.node, NodeTimedOut(), opened.path)
             self._deliver(e.TimeIsUp(self._now(), opened.node.key, failure, rounds=opened.at.rounds))
 
     def _cleanup_took_too_long(self, opened: OpenNode) -> None:
         if not opened.over:
             message = f"The last body of `{opened.node.key}` was not done within {CLEANUP_SECONDS:g} s."
-            failure = failure_of(opened.node, NodeTimedOut(message))
+            failure = failure_of(opened.node, NodeTimedOut(message), opened.path)
             self._deliver(e.TimeIsUp(self._now(), opened.node.key, failure, cleanup=True, rounds=opened.at.rounds))
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from budflow.execution.node_work import IN_DOUBT, NodeWork
+from budflow.execution.node_work import NodeWork, in_doubt_failure
 from budflow.execution.open_node import OpenNode, Recorded
 from budflow.execution.ports import Work
 from budflow.execution.state import At
@@ -63,12 +63,15 @@ class Doubt:
         undecided = sum(_decision(recorded, ordinal) is None for ordinal in doubtful)
         if fixed is None and (recorded.pending or undecided):
             await self._ask(opened, recorded, undecided)
+        refused: list[int] = []
         for ordinal in doubtful:
             decision = fixed or _decision(recorded, ordinal)
             if decision == "skip":
                 recorded.done[ordinal] = [*opened.items[ordinal : ordinal + 1]]
             elif decision != "run":
-                opened.refused = {**opened.refused, ordinal: IN_DOUBT}
+                refused.append(ordinal)
+        if refused:
+            opened.refused = {**opened.refused, **dict.fromkeys(refused, in_doubt_failure(opened, refused))}
 
     async def _ask(self, opened: OpenNode, recorded: Recorded, items: int) -> None:
         task = asyncio.current_task()

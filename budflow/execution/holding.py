@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -25,11 +25,13 @@ from budflow.model.execution import Claim, ClaimLost, Execution
 from budflow.model.failure import Failure
 from budflow.model.identity import utc_now
 from budflow.model.item import EMPTY
+from budflow.model.journal_row import EventUnreadable
+from budflow.model.path import path_of
 from budflow.model.spilled import ListUnopened
 from budflow.model.workflow import VersionRecord
 
 #: What would only happen again.
-_BROKEN = (ExecutionBroken, BlobUnreadable, ListUnopened)
+_BROKEN = (ExecutionBroken, BlobUnreadable, EventUnreadable, ListUnopened)
 #: The third break in a row, each after a new beginning, ends an execution.
 BREAKS_MAX = 3
 #: From so many takeovers on an execution is a suspect, and gets its turn apart from others.
@@ -103,8 +105,13 @@ class Holding:
 
     def deliver_cancel(self, held: Held, by: str) -> None:
         """Have an execution cancelled."""
-        held.execution = replace(held.execution, cancelling=True)
-        held.deliver(e.CancelRequested(utc_now(), by))
+        self.hand_in(held, e.CancelRequested(utc_now(), by), signalled=False)
+
+    def hand_in(self, held: Held, event: e.Event, *, signalled: bool = True) -> None:
+        """Deliver an event from outside. Who is asked to cancel need not be asked once more."""
+        if isinstance(event, e.CancelRequested):
+            held.execution = replace(held.execution, cancelling=True)
+        held.deliver(event, signalled=signalled)
 
     def _look(self) -> None:
         self._freed(True)
@@ -132,10 +139,11 @@ class Holding:
         admission: Execution | None = None,
         next_seq: int = 0,
         saved: SavedExecution | None = None,
+        signals: Sequence[e.Event] = (),
     ) -> Held:
         """Have an execution advanced from its events so far; `admission` is its row where it is not stored yet.
 
-        `saved` has what the events between the first and the second come to.
+        `saved` has what the events between the first and the second come to, `signals` what came from outside since.
         """
         error_workflow = None
         if plan.settings.error_workflow is not None:
@@ -163,7 +171,10 @@ class Holding:
         resume_url = self._resume_url(execution) if "execution" in plan.names else None
         saved_run = None if saved is None else saved.run
         self._begin(held, Work(execution, version.document, plan, events, resume_url, static, saved_run))
-        if execution.cancelling and not held.stopping:
+        stopping = held.stopping
+        for event in signals:
+            self.hand_in(held, event)
+        if execution.cancelling and not stopping and not any(isinstance(one, e.CancelRequested) for one in signals):
             held.deliver(e.CancelRequested(utc_now(), "before it was taken up"))
         return held
 
@@ -186,14 +197,15 @@ class Holding:
         return await self.launch(execution, version, plan, (admitted,), next_seq=1)
 
     async def end_at_once(
-        self, claim: Claim, execution: Execution, plan: Plan | None, next_seq: int, failure: Failure
+        self, claim: Claim, execution: Execution, plan: Plan | None, next_seq: int, failure: Failure | None
     ) -> None:
         """It can never run: end it with the reason rather than leave it in the queue for ever, and tell its caller.
 
-        Where even its workflow is unknown (`plan` None), nothing can follow its failure.
+        Where even its workflow is unknown (`plan` None), nothing can follow its failure. Without a failure it was to be
+        cancelled.
         """
         journal = Journal(self._store, claim, next_seq=next_seq)
-        finished = e.Finished(utc_now(), "failed", failure)
+        finished = e.Finished(utc_now(), "cancelled" if failure is None else "failed", failure)
         if plan is not None:
             held = Held(execution, plan, self, self._spawn)
             held.journal, held.error_workflow = journal, await self._children.prepare_error_workflow(execution, plan)
@@ -297,9 +309,13 @@ class Holding:
         try:
             due = await self._store.reserve(held.execution.project_id, ask)
         except BudflowError as error:
-            # Taken up again, it asks again.
             log.warning("rate.not_reserved", execution=held.execution.id, error=str(error))
-            held.give_up()
+            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                held.give_up()  # Taken up again, it asks again.
+                return
+            now = utc_now()
+            failure = Failure.of(error, path_of(ask.node, ask.rounds))
+            held.deliver(e.Reserved(now, ask.node, ask.ask, now, ask.rounds, failure))
             return
         held.deliver(e.Reserved(utc_now(), ask.node, ask.ask, due, ask.rounds))
 

@@ -1,33 +1,37 @@
 """Finds what is due in the store and takes it up: what is queued, what waited, and what a dead runner left."""
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from contextlib import suppress
+from datetime import timedelta
 from http import HTTPStatus
 
 from budflow.errors import BudflowError
 from budflow.execution.advance import fold
-from budflow.execution.holding import Holding
+from budflow.execution.holding import BREAKS_MAX, Holding
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import ExecutionStore, Lease
-from budflow.execution.saved_execution import SavedExecution, unpack_saved
-from budflow.execution.saved_run import SavedRunUnreadable, unpack
+from budflow.execution.ports import ExecutionBroken, ExecutionStore, Lease
+from budflow.execution.records import JournalWrite, Rest, Signal
 from budflow.execution.signal import event_of
 from budflow.execution.state import State
+from budflow.execution.stepwise import plan_of_run
+from budflow.execution.stored_journal import StoredJournal, read_stored
+from budflow.execution.unfit import UNFIT
 from budflow.graph.plan import Plan
 from budflow.log import get_log
 from budflow.model import event as e
 from budflow.model.execution import Claim, ClaimLost, Execution
 from budflow.model.failure import Failure
 from budflow.model.identity import utc_now
-from budflow.model.journal import decode
+from budflow.model.journal_row import EventOfNewerRelease, EventUnreadable
 from budflow.model.path import path_of
 
 POLL_SECONDS = 1.0
 BEAT_SECONDS = 0.25
-EVENTS_PAGE = 5_000
 #: The third takeover without a new event ends an execution: it may be what kills its runners.
 TAKEOVERS_MAX = 3
+#: How long one that only a newer release can go on with is left alone: so soon that release takes it up.
+ASIDE_SECONDS = 60.0
 
 log = get_log(__name__)
 
@@ -57,8 +61,9 @@ class Intake:
         self.running_max, self._lease_seconds = running_max, lease_seconds
         self._lease: Lease | None = None
         self._claimed: deque[tuple[Claim, Execution]] = deque()  # Leased to this runner, and not yet taken up.
+        self._failures: Counter[str] = Counter()  # How often each could not be taken up, for a reason that stays.
         self._unknown: set[str] = set()  # Leased to this runner, and not known to it when it last looked.
-        self._wake = asyncio.Event()
+        self._wake, self._told = asyncio.Event(), asyncio.Event()
         self.queued = True  # The first look at the store tells.
 
     async def open(self) -> None:
@@ -80,6 +85,10 @@ class Intake:
         """Something in the store may be due now."""
         self.queued = True
         self._wake.set()
+
+    def listen(self) -> None:
+        """Something in the store may be for an execution that this runner has."""
+        self._told.set()
 
     def freed(self, urgent: bool) -> None:
         """There is room for one more; `urgent`: something may be due for that reason."""
@@ -129,11 +138,7 @@ class Intake:
                 seconds = await self._until_next()
             except Exception as error:  # noqa: BLE001 - the worker's loop: whatever it was, the next turn tries again
                 log.warning("claim.failed", error=f"{type(error).__name__}: {error}")
-            try:
-                await asyncio.wait_for(self._wake.wait(), seconds)
-            except TimeoutError:
-                continue
-            self._wake.clear()
+            await _wait(self._wake, seconds)
 
     async def _until_next(self) -> float:
         """Seconds until a waiting execution is due, or POLL_SECONDS."""
@@ -165,67 +170,64 @@ class Intake:
             try:
                 await self._take_up(claim, execution)
             except ClaimLost:
-                continue  # Somebody else has it.
+                pass  # Somebody else has it.
             except Exception as error:  # noqa: BLE001 - the worker's loop: the others go on
                 log.warning("claim.not_taken_up", execution=execution.id, error=f"{type(error).__name__}: {error}")
+                self._failures[execution.id] += not _passes(error)
                 self._claimed.append((claim, execution))
+                continue
+            self._failures.pop(execution.id, None)
 
     async def _take_up(self, claim: Claim, execution: Execution) -> None:
-        read = await self._read(execution)
-        rows, saved = read.rows, read.saved
+        read = await read_stored(self._store, execution)
+        saved = read.saved
         plan: Plan | None = None
         try:
-            events = tuple(decode(row) for row in rows)
-            until = next((event.until for event in events if isinstance(event, e.Admitted)), None)
+            if self._failures[execution.id] >= BREAKS_MAX:
+                raise ExecutionBroken("It could not be taken up, which no other try would change.")
+            events = read.events()
+            admitted = next((event for event in events if isinstance(event, e.Admitted)), None)
+            until = None if admitted is None else admitted.until
             version, plan = await self._plans.get(
                 execution.project_id, execution.workflow_id, execution.version, until=until
             )
+            plan = plan_of_run(plan, admitted)
+            read.check_nodes(events, plan)
             signals = [event_of(signal) for signal in await self._store.signals_of(execution.id)]
-            if (refused := self._holding.refused.pop(execution.id, None)) is not None:
+            if (refused := self._holding.refused.get(execution.id)) is not None:
                 raise refused
             if execution.takeovers >= TAKEOVERS_MAX:
                 raise _poisoned(plan, events, read.state)
+        except EventOfNewerRelease as error:
+            await self._put_aside(claim, execution, read, error)
+            return
         except BudflowError as error:
-            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
-                raise  # That may pass; try again.
+            if _passes(error):
+                raise
             await self._holding.end_at_once(claim, execution, plan, read.next_seq, Failure.of(error))
+            self._holding.refused.pop(execution.id, None)
             return
         if saved is not None:
             events = (events[0], *saved.calls, *events[1:])
-        held = await self._holding.launch(
-            execution, version, plan, events, claim=claim, next_seq=read.next_seq, saved=saved
+        await self._holding.launch(
+            execution, version, plan, events, claim=claim, next_seq=read.next_seq, saved=saved, signals=signals
         )
-        for event in signals:
-            held.deliver(event, signalled=True)
 
-    async def _read(self, execution: Execution) -> "_Read":
-        """The journal: its first event and what came after the snapshot, or all of it where there is none."""
-        snapshot = await self._store.get_snapshot(execution.id)
-        if snapshot is not None:
-            try:
-                saved, state = await asyncio.to_thread(_unpacked, snapshot.payload)
-            except SavedRunUnreadable as error:
-                log.info("snapshot.not_used", execution=execution.id, error=str(error))
-            else:
-                first = await self._store.read_events(execution.project_id, execution.id, limit=1)
-                rows = await self._read_rows(execution, snapshot.seq)
-                return _Read([*first, *rows], snapshot.seq + len(rows), saved, state)
-        rows = await self._read_rows(execution, 0)
-        return _Read(rows, len(rows))
-
-    async def _read_rows(self, execution: Execution, start: int) -> list[e.StoredEvent]:
-        rows: list[e.StoredEvent] = []
-        while True:
-            after = start + len(rows) - 1
-            page = await self._store.read_events(execution.project_id, execution.id, after=after, limit=EVENTS_PAGE)
-            rows.extend(page)
-            if len(page) < EVENTS_PAGE:
-                return rows
+    async def _put_aside(
+        self, claim: Claim, execution: Execution, read: StoredJournal, error: EventOfNewerRelease
+    ) -> None:
+        """Leave it to a server of the release that knows its events; to cancel it this one knows enough."""
+        if execution.cancelling:
+            await self._holding.end_at_once(claim, execution, None, read.next_seq, None)
+            return
+        log.warning("execution.put_aside", execution=execution.id, error=str(error))
+        rest = Rest("upgrade", utc_now() + timedelta(seconds=ASIDE_SECONDS), patient=True)
+        await self._store.append(JournalWrite(claim, (), rest=rest))
 
     async def listen_forever(self) -> None:
         """Find out what other server processes were asked to tell or to cancel."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await _wait(self._told, POLL_SECONDS)
             if not self._holding.held:
                 continue
             try:
@@ -234,33 +236,41 @@ class Intake:
             except Exception as error:  # noqa: BLE001 - the worker's loop: whatever it was, the next turn tries again
                 log.warning("listen.failed", error=f"{type(error).__name__}: {error}")
                 continue
+            for signal in signals:
+                self._hand_in(signal)
             for execution_id in wanted:
                 held = self._holding.held.get(execution_id)
                 if held is not None and not held.execution.cancelling:
                     self._holding.deliver_cancel(held, "somebody at another server")
-            for signal in signals:
-                held = self._holding.held.get(signal.execution_id)
-                if held is not None:
-                    held.deliver(event_of(signal), signalled=True)
+
+    def _hand_in(self, signal: Signal) -> None:
+        held = self._holding.held.get(signal.execution_id)
+        if held is None:
+            return
+        try:
+            self._holding.hand_in(held, event_of(signal))
+        except EventUnreadable as error:
+            log.warning("signal.not_read", execution=signal.execution_id, error=str(error))
+            held.give_up()  # Taken up again, it ends with that, or is put aside.
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What is stored of an execution: events, the number of the next one, and the snapshot that they follow."""
-
-    rows: list[e.StoredEvent]
-    next_seq: int
-    saved: SavedExecution | None = None
-    state: State | None = None
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until it happens, at most so long; then it is to happen anew."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+        event.clear()
 
 
-def _unpacked(payload: bytes) -> tuple[SavedExecution, State]:
-    saved = unpack_saved(payload)
-    return saved, unpack(saved.run, lambda items: items).state
+def _passes(error: Exception) -> bool:
+    """Whether it may pass by itself: then nothing is to blame but the time."""
+    return isinstance(error, BudflowError) and error.http_status == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _poisoned(plan: Plan, events: tuple[e.Event, ...], state: State | None) -> Poisoned:
-    state = fold(plan, events, state)
+    try:
+        state = fold(plan, events, state)
+    except UNFIT as error:
+        raise EventUnreadable("An event does not fit the workflow and what came before it.") from error
     nodes = [
         path_of(plan.nodes[number].key, frame_id.rounds)
         for frame_id, frame in state.frames.items()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from budflow.execution import spill
 from budflow.execution.blobs import BlobUnwritable
 from budflow.execution.collecting import Collecting
 from budflow.execution.frames import container_of, frame_of, round_of
@@ -22,9 +23,14 @@ from budflow.model.failure import Failure
 from budflow.model.item import ItemList
 from budflow.model.joined import gathered
 from budflow.model.journal import EventUnwritable
+from budflow.model.path import path_of
+from budflow.model.spilled import Spilled
 
 ROUNDS_MAX = 1_000
+#: For so long in one go, without a pause for others.
 SECONDS_MAX = 0.010
+#: After so long they are journaled, whether they gave much or little.
+HELD_SECONDS_MAX = 1.0
 
 
 class LightRounds:
@@ -60,42 +66,55 @@ class LightRounds:
         return not working
 
     async def work(self) -> None:
-        """Work rounds off: many in one go, a pause in between. Raises what keeping what they gave raises."""
-        while (event := self._next()) is not None:
+        """Work rounds off: many in one go, pauses in between. Raises what keeping what they gave raises."""
+        while True:
+            before = self._state()
+            event = await self._next()
+            if event is None:
+                return
             container = self._produced.plan.nodes[self._produced.plan.index[event.node]]
+            path = path_of(container.key, event.rounds)
             try:
                 given = await self._collecting.finished(event)
             except (BlobUnwritable, EventUnwritable) as error:
-                given = _failed(event, failure_of(container, error))
-            if given is not event and self._is_void(event):
+                given = _failed(event, failure_of(container, error, path))
+            if self._state() is not before and self._is_void(event):
                 continue
             try:
                 commands = self._emit(given)
             except EventUnwritable as error:
-                commands = self._emit(_failed(event, failure_of(container, error)))
+                commands = self._emit(_failed(event, failure_of(container, error, path)))
             self._carry_out(commands)
             at, numbers = At(container.index, event.rounds), range(event.first, event.first + len(event.counts))
             if self._collecting.ended(at, event.body, numbers):
                 await self._collecting.collect(at, event.body)
             await asyncio.sleep(0)
 
-    def _next(self) -> e.RoundsFinished | None:
-        """Work off rounds of one container that follow each other, for some milliseconds; None when none is due."""
-        state = self._state()
+    async def _next(self) -> e.RoundsFinished | None:
+        """Work off rounds of one container that follow each other, until they give much; None when none is due."""
         done: list[tuple[ItemList, Failure | None]] = []
         first: FrameId | None = None
-        began = time.perf_counter()
-        while self._due and len(done) < ROUNDS_MAX and (not done or time.perf_counter() - began < SECONDS_MAX):
+        items = 0
+        began = paused = time.perf_counter()
+        while self._due and len(done) < ROUNDS_MAX and items < spill.ITEMS_MAX:
+            now = time.perf_counter()
+            if done and now - paused >= SECONDS_MAX:
+                if now - began >= HELD_SECONDS_MAX or _is_much(items, done[-1][0]):
+                    break
+                await asyncio.sleep(0)
+                paused = time.perf_counter()
+                continue
             frame_id = self._due[0]
             if first is not None and not self._follows(first, len(done), frame_id):
                 break
             self._due.popleft()
             self._known.discard(frame_id)
-            if state.stops(frame_id):
+            if self._state().stops(frame_id):
                 continue  # Its nodes were told to stop, and said so.
             opened = self._open[self._container(frame_id)]
             first = first or frame_id
             done.append(self._run(frame_id, opened.started_at))
+            items += len(done[-1][0])
         if first is None:
             self._working = False
             return None
@@ -169,6 +188,13 @@ class LightRounds:
                     return True
                 empty = True
         return empty and (node.spec.run_on_empty or node.node.run_on_empty)
+
+
+def _is_much(items: int, last: ItemList) -> bool:
+    """Whether so many items are as many bytes as are written at once, when all are as large as the last."""
+    if not last or isinstance(last.items, Spilled):
+        return False
+    return items * spill.content_bytes(last.items[-1]) >= spill.CONTENT_BYTES_MAX
 
 
 def _failed(event: e.RoundsFinished, failure: Failure) -> e.RoundsFinished:

@@ -1,7 +1,7 @@
 """Where an item came from: followed back through the lineage columns, node by node, to the item of an earlier node."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from budflow.execution.produced import Produced
 from budflow.execution.state import At, FrameId
@@ -17,6 +17,15 @@ class LineageAmbiguous(ExpressionFailed):
 
     code = "lineage.ambiguous"
     hint = "Read all of them with `$node.KEY.items`, and choose: `$node.KEY.items[0]`."
+
+
+#: How the way back from an item is lost; see `trace`.
+Lost = Literal["made", "elsewhere"]
+ELSEWHERE_HINT = (
+    "Let the item come by that node, bring both branches together with `flow.merge` by a key, or choose among all of "
+    "its items: `$node.KEY.items`."
+)
+NO_ITEMS_HINT = "Read `$node.KEY.items`, which may be empty: `$node.KEY.items.first()?.field`."
 
 
 class NodeView(Mapping[str, Any]):
@@ -76,22 +85,30 @@ class NodeViews(Mapping[str, NodeView]):
         if count == 1:
             return next(port for port, part in enumerate(lists) if len(part)), 0
         found = trace(self._produced, self._at, self._ordinal, number)
-        if found is None:
-            raise LineageAmbiguous(f"`$node.{key}.json` may be any of {count} items here.")
-        return found
+        if isinstance(found, tuple):
+            return found
+        if not count:
+            raise LineageAmbiguous(f"`{key}` gave no items, so there is no `$node.{key}.json`.", hint=NO_ITEMS_HINT)
+        item = "The item" if self._ordinal is None else f"Item {self._ordinal}, counted from 0,"
+        if found == "elsewhere":
+            message = f"{item} was not made from an item of `{key}`: it came another way."
+            raise LineageAmbiguous(message, hint=ELSEWHERE_HINT)
+        message = f"{item} was made from several items or from none: `$node.{key}.json` may be any of {count}."
+        raise LineageAmbiguous(message)
 
 
-def trace(produced: Produced, at: At, ordinal: int | None, wanted: int) -> tuple[int, int] | None:
+def trace(produced: Produced, at: At, ordinal: int | None, wanted: int) -> tuple[int, int] | Lost:
     """Port and position of the item of node `wanted` that input item `ordinal` of `at` was made from.
 
-    None where the way is lost: at an item that was made from none or from several, or where no way leads there.
+    Or how the way is lost: at an item that was made from none or from several (`made`), or since it leads past that
+    node (`elsewhere`).
     """
     plan = produced.plan
     node, rounds = plan.nodes[at.node], at.rounds
     while ordinal is not None and ordinal >= 0:
         found = _source_of(produced, At(node.index, rounds), ordinal)
         if found is None:
-            return None
+            return "elsewhere"
         source, position = found
         if source.node == wanted:
             return source.port, position
@@ -100,12 +117,14 @@ def trace(produced: Produced, at: At, ordinal: int | None, wanted: int) -> tuple
         if source.node == ENTRY:  # Out of the body: to the item of its container that entered it.
             container = plan.graphs[node.graph].container
             if container is None:
-                return None
+                return "elsewhere"
             node = plan.nodes[container]
             rounds = rounds[: node.depth]
         else:
             node = plan.nodes[source.node]
-    return None
+            if node.spec.trigger:
+                return "elsewhere"  # Nothing comes before it.
+    return "made"
 
 
 def out_of(produced: Produced, frame_id: FrameId) -> ItemList:

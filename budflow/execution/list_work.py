@@ -149,7 +149,7 @@ def _collect(run: NodeRun, result: NodeResult, batch: Batch[Any], outputs: Outpu
         kept.extend(checked)
         lineage.extend(origins)
     for index, problem in {**batch.failed, **outputs.failed}.items():
-        result.failed[start + index] = failure_of(run.node, problem)
+        result.failed[start + index] = failure_of(run.node, problem, run.path)
     batch.failed = {}
 
 
@@ -158,7 +158,7 @@ def _reject(run: NodeRun, result: NodeResult, given: Gathered, outputs: Outputs)
     target = failed_port(run.node)
     gone: dict[str, set[int]] = {}
     for port, place, problem in outputs.rejected:
-        failure = failure_of(run.node, problem)
+        failure = failure_of(run.node, problem, run.path)
         items, lineage = given[port]
         if run.node.node.on_error == "stop":
             result.failed.setdefault(max(0, lineage[place]), failure)
@@ -176,7 +176,7 @@ def _reject(run: NodeRun, result: NodeResult, given: Gathered, outputs: Outputs)
 
 
 def _fail_all(run: NodeRun, result: NodeResult, items: Sequence[Item], start: int, error: BaseException) -> None:
-    failed = all_failed(items, failure_of(run.node, error))
+    failed = all_failed(items, failure_of(run.node, error, run.path))
     result.fatal = failed.fatal
     result.failed.update({start + ordinal: failure for ordinal, failure in failed.failed.items()})
 

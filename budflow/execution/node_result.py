@@ -103,12 +103,15 @@ class NodeResult:
     raised: bool = False
 
 
-def failure_of(node: PlanNode, error: BaseException) -> Failure:
-    """What was raised on behalf of a node, as data: its own errors as they are, anything else as NodeCrashed."""
+def failure_of(node: PlanNode, error: BaseException, path: str = "") -> Failure:
+    """What was raised on behalf of a node, as data: its own errors as they are, anything else as NodeCrashed.
+
+    `path` is that of the node's run, where it stands in loops.
+    """
     if not isinstance(error, BudflowError):
         log.error("node.crashed", node=node.key, type=node.spec.name, exc_info=error)
         error = NodeCrashed(f"{type(error).__name__}: {str(error)[:500]}")
-    failure = Failure.of(error, node.key)
+    failure = Failure.of(error, path or node.key)
     if failure.message.isascii():
         return failure
     # Half of a surrogate pair, quoted from an item, could not be journaled.
@@ -125,7 +128,7 @@ def all_failed(items: Sequence[Item], failure: Failure) -> NodeResult:
     return NodeResult(failed=dict.fromkeys(range(max(len(items), 1)), failure))
 
 
-def settle(node: PlanNode, items: Sequence[Item], result: NodeResult) -> dict[str, ItemList] | Failure:
+def settle(node: PlanNode, items: Sequence[Item], result: NodeResult, path: str = "") -> dict[str, ItemList] | Failure:
     """The node's outputs with every port named, or the failure that stops the execution, as `on_error` has it."""
     if result.fatal is not None:
         return result.fatal
@@ -136,7 +139,7 @@ def settle(node: PlanNode, items: Sequence[Item], result: NodeResult) -> dict[st
         try:
             pass_failed_on(node, items, result)
         except BlobUnreadable as error:
-            return failure_of(node, error)
+            return failure_of(node, error, path)
     return {name: _port(result, name) for name in node.output_names}
 
 

@@ -41,7 +41,7 @@ async def run_node(run: NodeRun) -> NodeResult:
         if holds_much(run, result):  # Most runs do not: they are not to wait for a coroutine that does nothing.
             await store(run, result)
     except (BlobUnreadable, BlobUnwritable, EventUnwritable) as error:
-        result.fatal = failure_of(run.node, error)
+        result.fatal = failure_of(run.node, error, run.path)
     finally:
         if result.spill is not None:
             result.spill.close()
@@ -54,7 +54,7 @@ async def store_much(run: NodeRun, result: NodeResult) -> NodeResult:
         if holds_much(run, result):
             await store(run, result)
     except (BlobUnreadable, BlobUnwritable, EventUnwritable) as error:
-        result.fatal = failure_of(run.node, error)
+        result.fatal = failure_of(run.node, error, run.path)
     finally:
         if result.spill is not None:
             result.spill.close()
@@ -73,7 +73,7 @@ async def _run_in_time(run: NodeRun, result: NodeResult, seconds: float) -> None
         async with asyncio.timeout(seconds):
             await _WORK[run.node.spec.kind](run, result)
     except TimeoutError:
-        late = failure_of(run.node, NodeTimedOut())
+        late = failure_of(run.node, NodeTimedOut(), run.path)
         if result.spill is not None or isinstance(run.items, Spilled):
             result.fatal = late
             return
@@ -151,10 +151,10 @@ async def _try_items(run: NodeRun, todo: Sequence[int], done: dict[int, list[Ite
                 if task is None or task.cancelling():
                     raise
                 failed[ordinal] = failure_of(
-                    run.node, error
+                    run.node, error, run.path
                 )  # Nobody cancelled this: it came out of the node's own call.
             except Exception as error:  # noqa: BLE001 - the boundary of a node's call
-                failed[ordinal] = failure_of(run.node, error)
+                failed[ordinal] = failure_of(run.node, error, run.path)
 
     if len(todo) == 1:
         await work()

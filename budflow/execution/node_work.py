@@ -1,7 +1,7 @@
 """The work of one open node, up to the event that ends it: here, or in another process where it is heavy."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -23,11 +23,24 @@ from budflow.model.static_data import NO_STATIC, StaticData
 LINGER_SECONDS = 0.02
 #: Of a node with more items what is done is not kept in memory too, so that it can be given up while the node works.
 ITEMS_NOTED_MAX = 10_000
-IN_DOUBT = Failure(
-    "node.in_doubt",
-    "A server died while this was being done; nobody knows whether it happened.",
-    "Find out in the system that it was sent to. `settings.on_crash` says what becomes of such items.",
-)
+ITEMS_NAMED_MAX = 10
+
+
+def in_doubt_failure(opened: OpenNode, ordinals: Collection[int]) -> Failure:
+    """Why these items of a node fail: nobody knows whether their effect happened."""
+    named = [f"{ordinal}" for ordinal in sorted(ordinals)[:ITEMS_NAMED_MAX]]
+    if len(ordinals) > len(named):
+        named.append(f"{len(ordinals) - len(named):,} more")
+    of = "item" if len(named) == 1 else "items"
+    which = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    where = f"`{opened.path}`" if opened.node.spec.kind == "list" else f"{of} {which} of `{opened.path}`"
+    return Failure(
+        "node.in_doubt",
+        f"A server died over {where}; nobody knows whether that was done.",
+        "Find out in the system that it was sent to. A retry of the execution does it again, with the same "
+        "idempotency key; `settings.on_crash` says what becomes of such items.",
+        opened.path,
+    )
 
 
 class NodeWork:
@@ -47,6 +60,9 @@ class NodeWork:
     ) -> None:
         self._work, self._link, self._openings = work, link, openings
         self._static = dict(work.static)
+        admitted = work.admitted
+        #: A test run sees static data, and what it does to them is forgotten at its end.
+        self._keeps_static = admitted is None or not admitted.is_test
         self._http, self._heavy, self._now, self._files = http, heavy, now, files
         self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
         self._open_aside = None if lists is None else partial(Aside, lists.blobs)
@@ -107,7 +123,7 @@ class NodeWork:
         """What a result means under the node's `on_error`."""
         if result.raised:
             opened.static = NO_STATIC  # Its items may pass on; what it did to static data is not kept.
-        settled = settle(opened.node, opened.items, result)
+        settled = settle(opened.node, opened.items, result, opened.path)
         if isinstance(settled, Failure):
             return e.NodeFailed(
                 self._now(), opened.node.key, opened.started_at, settled, result.tries, place, opened.at.rounds
@@ -136,6 +152,8 @@ class NodeWork:
         static = None if opened.static is NO_STATIC else opened.static.changes(self._static, key)
         if static is not None:
             self._static.update(static)
+        if not self._keeps_static:
+            static = None
         return e.NodeFinished(self._now(), key, opened.started_at, full, tries, place, opened.at.rounds, static)
 
     async def _announce(self, opened: OpenNode, run: NodeRun, *, once: bool) -> "_Progress":
@@ -157,7 +175,7 @@ class NodeWork:
         try:
             return await heavy.run(self._work, run)
         except Exception as error:  # noqa: BLE001 - the boundary of a node's call
-            return all_failed(run.items, failure_of(run.node, error)), None
+            return all_failed(run.items, failure_of(run.node, error, run.path)), None
 
     def _run_of(self, opened: OpenNode) -> NodeRun:
         key, rounds = opened.node.key, opened.at.rounds

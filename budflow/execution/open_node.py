@@ -232,7 +232,7 @@ class Openings:
         scope = self.scope_of(opened)
         for ordinal in range(len(opened.items)):
             given = getattr(opened.node.params.resolve(scope(ordinal)), spec.feed)
-            for value in opened.items[ordinal : ordinal + 1] if given is None else given:
+            for value in given or ():  # Null is no list at all: only who leaves the parameter out means the items.
                 items.append(_item(value))
                 lineage.append(ordinal)
         return OpenControl(ItemList(items, lineage))

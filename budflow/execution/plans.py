@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from budflow.errors import BudflowError
 from budflow.execution.ports import VersionSource
 from budflow.graph.parse import parse
-from budflow.graph.plan import Plan, compile_plan
+from budflow.graph.plan import NodeTypeMissing, Plan, compile_plan
 from budflow.graph.up_to import up_to
 from budflow.graph.validate import check
+from budflow.model.problem import WorkflowInvalid
 from budflow.model.workflow import NotPublished, VersionNotFound, VersionRecord, Workflow, WorkflowNotFound
 from budflow.nodes.registry import Registry
 
@@ -47,8 +48,22 @@ class PlanCache:
     ) -> tuple[VersionRecord, Plan]:
         """The version and its plan, both cut down to the node `until` and what leads to it, where one is named.
 
-        Raises VersionNotFound and NodeNotInWorkflow, or WorkflowInvalid when it may not run.
+        For what was fit to run once: raises VersionNotFound, NodeNotInWorkflow, NodeTypeMissing where this server lacks
+        a type of it, and WorkflowInvalid when it may not run otherwise.
         """
+        try:
+            return await self.get_to_try(project_id, workflow_id, version, until)
+        except WorkflowInvalid as error:
+            lacking = next((one for one in error.problems if one.code == NodeTypeMissing.code), None)
+            if lacking is None:
+                raise
+            message = f"Version {version} of {workflow_id} cannot run here. {lacking.message}"
+            raise NodeTypeMissing(message) from error
+
+    async def get_to_try(
+        self, project_id: str, workflow_id: str, version: int, until: str | None = None
+    ) -> tuple[VersionRecord, Plan]:
+        """The same of a version that may be a draft: where it may not run, WorkflowInvalid has all its problems."""
         kept = self._kept.get((project_id, workflow_id, version, until))
         if kept is None or not kept.may_run:
             record = await self._record(project_id, workflow_id, version, until) if kept is None else kept.record
@@ -81,6 +96,7 @@ class PlanCache:
         """The version to start something new with, None for the published one, and its plan.
 
         Raises WorkflowNotFound or NotPublished too: versions outlive a deleted workflow only for what began before.
+        What may not run is a WorkflowInvalid with all its problems, for who can mend them.
         """
         workflow = await self._versions.get_workflow(project_id, workflow_id)
         if workflow is None:
@@ -88,7 +104,7 @@ class PlanCache:
         number = version or workflow.published_version
         if number is None:
             raise NotPublished(f"The workflow `{workflow.name}` has no published version.")
-        return await self.get(project_id, workflow_id, number)
+        return await self.get_to_try(project_id, workflow_id, number)
 
     async def _record(self, project_id: str, workflow_id: str, version: int, until: str | None) -> VersionRecord:
         record = await self._versions.get_version(project_id, workflow_id, version)

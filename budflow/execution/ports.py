@@ -145,6 +145,7 @@ class ExecutionStore(Protocol):
         """Take turns in a shared rate, evenly spaced behind those that others took: the time of the last of them.
 
         The generic cell rate algorithm without a burst (ITU-T I.371): a row a key, which says when it is free again.
+        Raises TextRefused for a key that no database can keep.
         """
         ...
 

@@ -10,16 +10,17 @@ from typing import Literal
 from budflow.execution import state as s
 from budflow.execution.active import first_port, result_of
 from budflow.execution.advance import advance
-from budflow.execution.node_result import ResultMalformed
 from budflow.execution.ports import ExecutionStore
 from budflow.execution.thinning import is_kept
+from budflow.execution.unfit import UNFIT, unfit
 from budflow.graph.plan import Plan
 from budflow.model import event as e
-from budflow.model.execution import Execution, Place
+from budflow.model.execution import TERMINAL, Execution, Place
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList
 from budflow.model.joined import join
-from budflow.model.journal import EventUnreadable, decode
+from budflow.model.journal import decode
+from budflow.model.journal_row import check_order, missing
 from budflow.model.path import path_of
 
 #: `unrecorded`: it ran or was skipped; the workflow's `journal` setting kept no event of it.
@@ -79,12 +80,16 @@ class NodeStory:
 
 @dataclass(slots=True)
 class Story:
-    """What an execution did, with its nodes in document order, those of bodies behind the others."""
+    """What an execution did, with its nodes in document order, those of bodies behind the others.
+
+    `cancelled_by` is who first wanted it cancelled, `cancel_oldest:` and an id where it made room for that execution.
+    """
 
     nodes: list[NodeStory]
     place: Place | None = None
     responded: e.Responded | None = None
     finished: e.Finished | None = None
+    cancelled_by: str | None = None
     result: ItemList = field(default_factory=ItemList)
 
 
@@ -97,14 +102,18 @@ def tell(plan: Plan, events: Iterable[e.Event], wanted: Wanted = EVERYTHING) -> 
 
 
 async def read_story(store: ExecutionStore, execution: Execution, plan: Plan, wanted: Wanted = EVERYTHING) -> Story:
-    """The same from the store, part by part: the length of a journal costs neither memory nor the event loop's time."""
+    """The same from the store, part by part: the length of a journal costs neither memory nor the event loop's time.
+
+    Raises EventUnreadable too where a part is missing, as far as the row tells, and EventOfNewerRelease.
+    """
     teller = _Teller(plan, wanted)
     while True:
         rows = await store.read_events(execution.project_id, execution.id, after=teller.taken - 1, limit=EVENTS_PAGE)
+        check_order(rows, teller.taken)
         for row in rows:
             teller.take(decode(row))
         if len(rows) < EVENTS_PAGE:
-            return teller.story()
+            return teller.whole(execution)
         await asyncio.sleep(0)
 
 
@@ -130,9 +139,8 @@ class _Teller:
             at = None if key is None else s.At(self._plan.index[key], getattr(event, "rounds", ()))
             before = self._state
             self._state, commands = advance(self._plan, before, event)
-        except (LookupError, TypeError, ValueError, ResultMalformed) as error:
-            message = f"Event {self.taken} ({event.TYPE}) does not fit the workflow and what came before it."
-            raise EventUnreadable(message, seq=self.taken, type=event.TYPE) from error
+        except UNFIT as error:
+            raise unfit(event, self.taken) from error
         self.taken += 1
         for command in commands:
             if isinstance(command, s.SkipNode) and self._wanted.covers(command.at):
@@ -145,6 +153,12 @@ class _Teller:
         if at is not None:
             self._note_node(event, at)
             self._note_progress(at)
+
+    def whole(self, execution: Execution) -> Story:
+        """What was told, by a journal that begins, and ends where its execution does. Raises EventUnreadable."""
+        if not self.taken or (execution.status in TERMINAL and self._story.finished is None):
+            raise missing(self.taken)
+        return self.story()
 
     def story(self) -> Story:
         """What was told so far."""
@@ -196,6 +210,8 @@ class _Teller:
                 self._story.place = event.place
             case e.Responded():
                 self._story.responded = self._story.responded or event
+            case e.CancelRequested(failure=None):
+                self._story.cancelled_by = self._story.cancelled_by or event.by
             case e.Finished():
                 self._story.finished = event
             case _:
@@ -277,7 +293,7 @@ class _Teller:
                     continue
                 story = self._story.nodes[inner.node]
                 story.runs, story.tries, story.finished_at = story.runs + 1, 1, event.at
-                if failure is not None and failure.node == story.key:
+                if failure is not None and failure.node in (path_of(story.key, rounds), story.key):
                     self._fail(inner, failure)
                 else:
                     self._ends[inner.node]["succeeded"] += 1

@@ -47,12 +47,14 @@ class OpenWait:
 class Rest:
     """An execution is given back: nothing of it computes. It may be claimed from `wake_at` on, or once signalled.
 
-    `stopping`: it is being stopped already, so a wish to cancel it is no reason to take it up.
+    `stopping`: it is being stopped already, so a wish to cancel it is no reason to take it up. `patient`: nothing that
+    has come already is a reason to take it up before `wake_at`.
     """
 
     reason: WaitReason
     wake_at: datetime | None
     stopping: bool = False
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

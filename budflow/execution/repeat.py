@@ -89,6 +89,7 @@ class _Selection:
         self._answered: set[tuple[s.At, int]] = set()  # Waits that are over.
         self._partial: set[s.At] = set()  # Nodes of which some items are done.
         self._handled: set[s.FrameId] = set()  # Runs of bodies that failed, and whose container went on.
+        self._last: dict[s.At, int] = {}  # The last round of a loop that ended well, or failed and was handled.
         self._look(events)
 
     def select(self, events: Sequence[e.Event]) -> tuple[tuple[e.Event, ...], s.State]:
@@ -129,8 +130,14 @@ class _Selection:
         state = s.State()
         for event in events:
             state, commands = advance(self._before, state, event)
-            failed = [c for c in commands if isinstance(c, s.CloseFrame) and c.failure is not None]
-            self._handled.update(closed.frame for closed in failed if _goes_on(state, closed.at))
+            for closed in commands:
+                if not isinstance(closed, s.CloseFrame):
+                    continue
+                handled = closed.failure is not None and _goes_on(state, closed.at)
+                if handled:
+                    self._handled.add(closed.frame)
+                if handled or (closed.failure is None and not closed.stopped):
+                    self._note_last(closed.at, closed.frame)
             node = getattr(event, "node", None)
             if node is None:
                 continue
@@ -144,9 +151,18 @@ class _Selection:
                     self._answered.add((at, event.wait))
                 case e.ItemsFinished():
                     self._partial.add(at)
-                case e.RoundsFinished() if event.failures and _goes_on(state, at):
-                    graph = self._before.nodes[at.node].bodies[event.body]
-                    self._handled.update(s.FrameId(graph, (*at.rounds, number)) for number in event.failures)
+                case e.RoundsFinished():
+                    graph, handles = self._before.nodes[at.node].bodies[event.body], _goes_on(state, at)
+                    for number in range(event.first, event.first + len(event.counts)):
+                        frame = s.FrameId(graph, (*at.rounds, number))
+                        if number in event.failures and handles:
+                            self._handled.add(frame)
+                        if number not in event.failures or handles:
+                            self._note_last(at, frame)
+
+    def _note_last(self, at: s.At, frame: s.FrameId) -> None:
+        if len(frame.rounds) > len(at.rounds):
+            self._last[at] = max(frame.rounds[-1], self._last.get(at, 0))
 
     def _ended_well(self, at: s.At) -> bool:
         return isinstance(self._endings.get(at), e.NodeFinished) and not self._again.opens(self._now(at))
@@ -188,7 +204,9 @@ class _Selection:
         match event:
             case e.NodeFailed() | e.NodeCancelled() if not (inside or _is_stopped(state, frame, now)):
                 return
-            case e.NodeFinished() | e.TimeIsUp() | e.ParamsResolved(failure=Failure()) if not whole:
+            case (
+                e.NodeFinished() | e.TimeIsUp() | e.ParamsResolved(failure=Failure()) | e.Reserved(failure=Failure())
+            ) if not whole:
                 return
             case e.NodeStarted() | e.ItemsStarted() | e.ItemsFinished() | e.ItemsRetried() if not whole:
                 yield from self._begun(event, at, now)
@@ -196,6 +214,8 @@ class _Selection:
                 yield from self._rounds(event, at)
             case e.RoundsCollected():
                 return  # Where the rounds are kept, they are collected again.
+            case e.ChildFinished(failure=Failure()) if not whole:
+                return  # It is called again, also where nobody waits for it and it could not be called.
             case e.ChildStarted() | e.ChildFinished() if not whole:
                 ask = _ask(state, now, ("call", event.call))
                 if (at, event.call) in self._called or (isinstance(ask, s.CallChild) and not ask.awaited):
@@ -213,15 +233,30 @@ class _Selection:
     ) -> Iterator[e.Event]:
         """The beginning of a node that did not end well."""
         if isinstance(event, e.NodeStarted) and event.params is not None:
+            if self._again.opens(now):
+                event = replace(event, postponed=self._postponed(at))
             limited = self._plan.nodes[now.node].node.timeout_seconds is not None
             yield replace(event, at=self._admitted.at) if limited else event  # Its time begins anew.
-        elif not self._effects or isinstance(event, e.ItemsRetried):
+        elif not self._effects or isinstance(event, e.ItemsStarted | e.ItemsRetried):
             return
-        elif not isinstance(self._endings.get(at), e.NodeFailed):
-            yield event  # Nobody knows what became of the items that were begun.
-        elif at in self._partial and not isinstance(event, e.ItemsStarted):
-            # Of one that failed it is known: those that are not done have failed, and may be begun again.
+        elif at in self._partial or (self._in_items(now) and not isinstance(self._endings.get(at), e.NodeFailed)):
+            # What is not done is begun again, also what is in doubt: a retry is a person's decision that it be. It has
+            # the keys that it had and, where it was cut off, the `$now`.
             yield replace(event, begun=0) if isinstance(event, e.NodeStarted) else event
+
+    def _in_items(self, now: s.At) -> bool:
+        """Whether its items are begun one after the other, so that none of them may have been."""
+        node = self._plan.nodes[now.node]
+        return node.spec.kind == "item" and node.weight == "light"
+
+    def _postponed(self, at: s.At) -> tuple[int, int] | None:
+        """The one round of a loop that is run again, and the last that is kept: else it would take a kept one's place.
+
+        `concurrency` allows only so many at once, and what of those behind it did not begin could not be kept.
+        """
+        rounds, last = self._again.rounds or (), self._last.get(at, 0)
+        late = rounds[len(at.rounds)] if len(rounds) > len(at.rounds) else last
+        return (late, last) if late < last else None
 
     def _rounds(self, event: e.RoundsFinished, at: s.At) -> Iterator[e.RoundsFinished]:
         """The rounds that ended well, as one event for each unbroken row of them."""

@@ -8,6 +8,7 @@ from budflow.execution.controls import Controls
 from budflow.execution.open_node import Openings, OpenNode, Recorded
 from budflow.execution.produced import Produced
 from budflow.execution.saved_run import SavedRun
+from budflow.execution.unfit import UNFIT, unfit
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 
@@ -39,23 +40,34 @@ class Replay:
             opened.control = control
 
     def fold(self, events: Iterable[e.Event]) -> s.State:
-        """The state after these events; nodes that are open stand in `open_nodes` where they are control nodes."""
+        """The state after these events; nodes that are open stand in `open_nodes` where they are control nodes.
+
+        Raises EventUnreadable.
+        """
         state = self._state
-        for event in events:
-            if isinstance(event, e.Admitted):
-                self._produced.admitted = event.items.items
-                if state.phase != "new":
-                    continue  # The snapshot has what it brought.
-            elif (node := getattr(event, "node", None)) is not None:
-                self._note(event, s.At(self._plan.index[node], getattr(event, "rounds", ())))
-            state, commands = advance(self._plan, state, event)
-            for command in commands:
-                if isinstance(command, s.OpenFrame):
-                    self._controls.open_frame(command)
-                elif isinstance(command, s.CloseFrame):
-                    self._controls.close_frame(command)
-                elif isinstance(command, s.CallChild) and (control := self._open[command.at].control) is not None:
-                    self._controls.note_call(control, command)
+        whole = state.phase == "new"
+        for number, event in enumerate(events):
+            try:
+                state = self._fold(state, event)
+            except UNFIT as error:
+                raise unfit(event, number if whole else None) from error
+        return state
+
+    def _fold(self, state: s.State, event: e.Event) -> s.State:
+        if isinstance(event, e.Admitted):
+            self._produced.admitted = event.items.items
+            if state.phase != "new":
+                return state  # The snapshot has what it brought.
+        elif (node := getattr(event, "node", None)) is not None:
+            self._note(event, s.At(self._plan.index[node], getattr(event, "rounds", ())))
+        state, commands = advance(self._plan, state, event)
+        for command in commands:
+            if isinstance(command, s.OpenFrame):
+                self._controls.open_frame(command)
+            elif isinstance(command, s.CloseFrame):
+                self._controls.close_frame(command)
+            elif isinstance(command, s.CallChild) and (control := self._open[command.at].control) is not None:
+                self._controls.note_call(control, command)
         return state
 
     def _note(self, event: e.Event, at: s.At) -> None:

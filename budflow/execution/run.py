@@ -11,6 +11,7 @@ on with what is open.
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from budflow.execution import state as s
 from budflow.execution.advance import advance, resume
@@ -30,6 +31,7 @@ from budflow.execution.replay import Replay
 from budflow.execution.resting import RestWatch, rest_of
 from budflow.execution.saved_run import SavedRun, saved_run, unpack
 from budflow.execution.snapshot_link import SnapshotLink
+from budflow.execution.stepwise import plan_of_run
 from budflow.execution.thin_link import ThinLink
 from budflow.execution.tools import Tools
 from budflow.model import event as e
@@ -45,9 +47,11 @@ class Run:
     """Advances one execution from its events so far to its end."""
 
     def __init__(self, work: Work, link: Link, tools: Tools, runner: str) -> None:
-        self._thin = None if work.plan.settings.journal == "every_node" else ThinLink(link, work.plan)
+        work = replace(work, plan=plan_of_run(work.plan, work.admitted))
         since = len(work.events) if work.saved is not None else 0
-        link = SnapshotLink(self._thin or link, self._save, tools.snapshot_events, since)
+        link = SnapshotLink(link, self._save, tools.snapshot_events, since)
+        self._thin = None if work.plan.settings.journal == "every_node" else ThinLink(link, work.plan)
+        link = self._thin or link
         self._work, self._plan, self._link, self._tools = work, work.plan, link, tools
         self._runner = runner
         self._loop = asyncio.get_running_loop()
@@ -274,6 +278,12 @@ class Run:
         """What is known now, for a snapshot."""
         if self._ended.done() or self._replayed is None:
             return None
+        try:
+            if self._thin is not None:
+                self._thin.write()  # What the snapshot stands for must stand in the journal.
+        except ExecutionBroken as error:
+            self._break(error)
+            return None
         return saved_run(self._state, self._produced, self._open.values(), self._replayed.recorded)
 
     def _rest(self) -> Rest | None:
@@ -341,7 +351,7 @@ class Run:
         try:
             self._link.append(event)
         except EventUnwritable as error:
-            event = self._node_work.failed(opened, failure_of(opened.node, error))
+            event = self._node_work.failed(opened, failure_of(opened.node, error, opened.path))
             self._link.append(event)
         if isinstance(event, e.NodeFinished):
             self._produced.keep(opened.at, event.outputs)

@@ -158,7 +158,7 @@ def all_failed(run: NodeRun, error: BudflowError) -> NodeResult:
 
 
 def _all_failed(run: NodeRun, failure: Failure) -> NodeResult:
-    return every_failed(run.items, replace(failure, node=run.node.key))
+    return every_failed(run.items, replace(failure, node=run.path or run.node.key))
 
 
 def late(run: NodeRun) -> NodeResult:

@@ -15,6 +15,8 @@ def signal_key(event: e.Event) -> str | None:
             return f"child:{path_of(event.node, event.rounds)}:{event.call}"
         case e.Paused() | e.Continued():
             return "pause"
+        case e.CancelRequested():
+            return "cancel"
         case _:
             return None
 

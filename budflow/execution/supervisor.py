@@ -130,6 +130,7 @@ class Supervisor:
             stored = [encode(seq, event) for seq, event in enumerate(events)]
             await self._store.admit(execution, stored, trigger_key)
             self.intake.look()
+            self.intake.listen()  # It may have displaced one that is here.
             return None
         leased = replace(execution, status="running", runner=self.runner, token=1, started_at=execution.created_at)
         if trigger_key is not None:

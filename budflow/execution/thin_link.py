@@ -5,7 +5,7 @@ a failure): then all of them are written first, so that whatever is durable can 
 execution succeeds is dropped, but for the nodes that lead nowhere and, with `segment`, the last of each segment.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from budflow.execution.link_around import LinkAround
 from budflow.execution.ports import ExecutionBroken, Link
@@ -38,18 +38,11 @@ class ThinLink(LinkAround):
                 self._effects.add((event.node, event.rounds))
             if isinstance(event, e.Finished) and event.status == "succeeded":
                 self._withheld = [one for one in self._withheld if self._stays(one)]
-            self._write()
+            self.write()
             self._link.append(event)
 
-    def snapshot(self, pack: Callable[[], bytes]) -> None:
-        """See Link."""
-        self._write()  # It has what they brought.
-        self._link.snapshot(pack)
-
-    def _stays(self, event: e.NodeFinished) -> bool:
-        return event.static is not None or is_kept(self._plan, self._plan.index[event.node])
-
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what is withheld, since something is to be known that depends on it."""
         withheld, self._withheld = self._withheld, []
         for event in withheld:
             try:
@@ -57,3 +50,6 @@ class ThinLink(LinkAround):
             except EventUnwritable as error:
                 # Others have gone on with it by now: too late for the node to fail.
                 raise ExecutionBroken(f"`{event.node}`: {error.message}") from error
+
+    def _stays(self, event: e.NodeFinished) -> bool:
+        return event.static is not None or is_kept(self._plan, self._plan.index[event.node])

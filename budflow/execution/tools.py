@@ -11,6 +11,8 @@ from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.identity import utc_now
 from budflow.model.node import HttpCapability
 
+SNAPSHOT_EVENTS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -26,4 +28,4 @@ class Tools:
     now: Callable[[], datetime] = utc_now
     files: FilesCapability = NO_FILES
     lists: ListStore | None = None
-    snapshot_events: int = 1_000
+    snapshot_events: int = SNAPSHOT_EVENTS

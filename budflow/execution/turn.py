@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from budflow.errors import BudflowError
 from budflow.execution import state as s
-from budflow.execution.asks import ask_of, count_of, decide
+from budflow.execution.asks import ask_of, begin_of, count_of, decide, without_call
 from budflow.execution.frames import container_of, frame_of, is_inside, open_bodies, round_of, tidies_up
 from budflow.execution.node_result import NodeCrashed, ResultMalformed
 from budflow.execution.settling import Delivery, settle
@@ -22,6 +22,7 @@ from budflow.graph.plan import Plan, PlanNode
 from budflow.model import control as n
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList
+from budflow.model.path import path_of
 
 
 class Turn:
@@ -40,11 +41,8 @@ class Turn:
         while self._over:
             self._frame_over(self._over.popleft())
         before = self._before
-        state = s.State(
-            *(self._phase, self._frames, self._controls, before.responded),
-            *(self._paused, self._held, before.outcome, before.failure),
-        )
-        return state, self._commands
+        now = (self._phase, self._frames, self._controls, before.responded, self._paused, self._held)
+        return s.State(*now, before.outcome, before.failure), self._commands
 
     # --- what happened to the execution -----------------------------------------------------------------------------
 
@@ -112,7 +110,9 @@ class Turn:
 
     # --- what happened to a control node ----------------------------------------------------------------------------
 
-    def control_begun(self, at: s.At, params: Mapping[str, Any], items: int) -> None:
+    def control_begun(
+        self, at: s.At, params: Mapping[str, Any], items: int, postponed: tuple[int, int] | None = None
+    ) -> None:
         """A control node began, with these evaluated parameters."""
         node = self._plan.nodes[at.node]
         frame = self._frames.get(s.FrameId(node.graph, at.rounds))
@@ -122,10 +122,8 @@ class Turn:
         if frame.stopping:
             self._stop_control(at, None)
             return
-        graphs = self._plan.graphs
-        light = frozenset(name for name, number in node.bodies.items() if graphs[number].light)
         try:
-            self._tell(at, n.Begin(node.spec.params.model_validate(params), items, tuple(node.bodies), light))
+            self._tell(at, begin_of(self._plan, node, params, items, postponed))
         except ValidationError as error:  # What they were written as is no longer what the type takes.
             self._fault(at, error)
 
@@ -136,7 +134,10 @@ class Turn:
             self._answered(at, ("call", call))
 
     def child_finished(self, at: s.At, call: int, failure: Failure | None) -> None:
-        """A called workflow ended."""
+        """A called workflow ended; one that nobody waits for could not be called at all, which fails the node."""
+        asked = self._asked(at, ("call", call))
+        if failure is not None and isinstance(asked, s.CallChild) and not asked.awaited:
+            self._keep(at, without_call(self._controls[at], at, failure))
         self._answer(at, ("call", call), n.CallEnded(call, failure))
 
     def resolved(self, at: s.At, ask: int, params: Mapping[str, Any], failure: Failure | None) -> None:
@@ -262,7 +263,7 @@ class Turn:
     def _fail(self, at: s.At, failure: Failure) -> None:
         control = self._controls[at]
         if failure.node is None:
-            failure = replace(failure, node=self._plan.nodes[at.node].key)
+            failure = replace(failure, node=path_of(self._plan.nodes[at.node].key, at.rounds))
         if control.busy:
             self._stop_control(at, failure, told=True)
         elif control.deciding:

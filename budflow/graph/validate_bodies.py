@@ -41,6 +41,9 @@ def body_problems(placed: PlacedGraph, node: Node, spec: NodeSpec) -> Iterator[P
         if not node.bodies:
             message = f"`{node.type}` needs at least one body, by a name of your choice."
             yield Problem("node.missing_body", path, message, f'Add it, such as "first": {SHAPE}.', "run")
+        elif taken.at_least is not None and (needed := taken.at_least(node.params)) > len(node.bodies):
+            message = f"With these parameters `{node.type}` needs {needed} bodies, and there are {len(node.bodies)}."
+            yield Problem("node.missing_body", path, message, "Add bodies, or ask for fewer in `params`.", "run")
         return
     meant = _meant(node, (*taken.required, *taken.optional))
     for name, match in meant.items():

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from budflow.errors import BudflowError
 from budflow.expressions.compile import Template, compile_template
 from budflow.expressions.evaluate import RESERVED_NAMES
+from budflow.graph.draft_params import draft_errors
 from budflow.graph.fields import fields_on
 from budflow.graph.nesting import Nesting
 from budflow.graph.params import expression_texts
@@ -42,6 +43,8 @@ def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: froz
     except ValidationError as error:
         details = error.errors(include_url=False)
         known = [detail for detail in details if not _known_later(detail, node.params, expressions)]
+        if len(known) < len(details):
+            known += draft_errors(spec.params, node.params)
         yield from shape_problems(known, spec.params, node.params, prefix=prefix, code="params", blocks="run")
 
 

@@ -4,7 +4,7 @@ A control node decides and does no work of its own: it may run its bodies (inner
 answer, and say which items leave by which port.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -20,13 +20,15 @@ class Begin(Generic[P]):
     """The node is reached by `items` items; `params` were evaluated with the first.
 
     `bodies` are the names of its bodies in document order; those in `light` only compute, so that many rounds of them
-    may run in one go.
+    may run in one go. Of `postponed` the first round is to begin only after the second one: it is run again, and those
+    up to the second are known. A loop whose rounds build on each other takes no notice of that.
     """
 
     params: P
     items: int
     bodies: tuple[str, ...] = ()
     light: frozenset[str] = frozenset()
+    postponed: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,10 @@ class StopBody:
 
 @dataclass(frozen=True, slots=True)
 class CallWorkflow:
-    """Run another workflow with these items; answered by CallEnded with the same number, where it is `awaited`."""
+    """Run another workflow with these items; answered by CallEnded with the same number, where it is `awaited`.
+
+    One that is not, and cannot be made at all, lets the node fail though it has decided to settle.
+    """
 
     call: int
     workflow_id: str
@@ -276,7 +281,7 @@ class Bodies:
 
     Those in `last` tidy up: one that has begun is finished although the container is being stopped, as long as that
     takes no longer than the time limit for it. Each round of a body in `loops` adds its number to the paths of the
-    nodes inside.
+    nodes inside. `at_least` says how many of those named by the author raw, perhaps faulty parameters ask for.
     """
 
     required: tuple[str, ...] = ()
@@ -284,6 +289,7 @@ class Bodies:
     last: tuple[str, ...] = ()
     named_by_author: bool = False
     loops: bool = False
+    at_least: Callable[[Mapping[str, Any]], int] | None = None
 
 
 NO_BODIES = Bodies()

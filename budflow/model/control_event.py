@@ -59,7 +59,10 @@ class ParamsResolved:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What a control node reserved with number `ask` may happen at `due`."""
+    """What a control node reserved with number `ask` may happen at `due`.
+
+    Where that was refused with `failure` it may not: what is open of the node is stopped, and then it fails.
+    """
 
     TYPE: ClassVar[str] = "node.reserved"
     VERSION: ClassVar[int] = 1
@@ -68,6 +71,7 @@ class Reserved:
     ask: int
     due: datetime
     rounds: Rounds = ()
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

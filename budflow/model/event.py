@@ -51,6 +51,11 @@ class Admitted:
     origin: Origin | None = None
     callers: tuple[str, ...] = ()
 
+    @property
+    def is_test(self) -> bool:
+        """Whether something is only tried out: with pinned data, or up to a node."""
+        return self.pinned or self.until is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -68,7 +73,8 @@ class NodeStarted:
     """A node with an outside effect, or a control node, is about to run; written before the effect happens.
 
     `params` are a control node's evaluated parameters and `items` the number of its items: with them the fold of
-    the journal needs no expression. Of a node with an effect the first `begun` items are about to be worked on.
+    the journal needs no expression. Of a node with an effect the first `begun` items are about to be worked on. A loop
+    of which one round is run again begins with those that are kept: of `postponed` the first begins after the second.
     """
 
     TYPE: ClassVar[str] = "node.started"
@@ -79,6 +85,7 @@ class NodeStarted:
     params: Mapping[str, Any] | None = None
     rounds: Rounds = ()
     begun: int = 0
+    postponed: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

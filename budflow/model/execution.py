@@ -9,8 +9,9 @@ from budflow.model.failure import Failure
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 EndStatus = Literal["succeeded", "failed", "cancelled"]
-#: Why an execution is `waiting`: nothing of it computes, and it needs no process until something comes.
-WaitReason = Literal["timer", "webhook", "form", "approval", "child", "limit", "paused", "ask"]
+#: Why an execution is `waiting`: nothing of it computes, and it needs no process until something comes. With `upgrade`
+#: that is a server of a newer release, which wrote events that this one does not know.
+WaitReason = Literal["timer", "webhook", "form", "approval", "child", "limit", "paused", "ask", "upgrade"]
 Mode = Literal["webhook", "api", "mcp", "cli", "child", "error"]
 TERMINAL: frozenset[str] = frozenset(get_args(EndStatus))
 #: What may become of an execution whose group (`limit_key`) is full.

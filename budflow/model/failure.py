@@ -8,7 +8,10 @@ from budflow.errors import BudflowError
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as data. `node` is the key of the node it came from; `retriable` says that trying again may help."""
+    """An error as data. `node` is the path of the node it came from: in a loop with the rounds, such as `price[3]`.
+
+    `retriable` says that trying again may help.
+    """
 
     code: str
     message: str

@@ -13,6 +13,7 @@ from budflow.model.execution import Origin, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList, Json
 from budflow.model.item_codec import decode_items, encode_items, to_plain
+from budflow.model.journal_row import EventOfNewerRelease, EventUnreadable, payload_of
 
 Upcaster = Callable[[Json], Json]
 
@@ -28,14 +29,6 @@ class EventUnwritable(BudflowError):
     hint = "A node gave a number past 64 bits, half of a surrogate pair or a value that is not JSON; turn it into text."
 
 
-class EventUnreadable(BudflowError):
-    """A row of the journal cannot be read."""
-
-    code = "journal.unreadable"
-    http_status = 500
-    hint = "The execution stays as it is. If the server was downgraded, go back to the release that wrote the row."
-
-
 def encode(seq: int, event: e.Event) -> e.StoredEvent:
     """One event as a row; `payload` is compact JSON, dates in it are RFC 3339. Raises EventUnwritable."""
     try:
@@ -46,21 +39,22 @@ def encode(seq: int, event: e.Event) -> e.StoredEvent:
 
 
 def decode(row: e.StoredEvent) -> e.Event:
-    """One row as an event. Raises EventUnreadable for an unknown type, a newer version or a malformed payload."""
+    """One row as an event. Raises EventUnreadable, and EventOfNewerRelease for an unknown type or a newer version."""
     decoder = _DECODERS.get(row.type)
     if decoder is None:
-        raise EventUnreadable(f"Unknown event type {row.type} at {row.seq}.", seq=row.seq, type=row.type)
+        raise EventOfNewerRelease(f"Unknown event type {row.type} at {row.seq}.", seq=row.seq, type=row.type)
     current, build = decoder
     if row.version > current:
         message = f"Event {row.seq} ({row.type}) has version {row.version}, newer than this release reads."
-        raise EventUnreadable(message, seq=row.seq, version=row.version)
+        raise EventOfNewerRelease(message, seq=row.seq, version=row.version)
+    shape = payload_of(row)
     try:
-        shape = orjson.loads(row.payload)
         for version in range(row.version, current):
             shape = UPCASTERS[row.type, version](shape)
         return build(row.at, shape)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise EventUnreadable(f"Event {row.seq} ({row.type}) is malformed: {error}.", seq=row.seq) from error
+        fault = f"the field `{error.args[0]}` is missing" if isinstance(error, KeyError) else error
+        raise EventUnreadable(f"Event {row.seq} ({row.type}) is malformed: {fault}.", seq=row.seq) from error
 
 
 def _encode_parent(parent: Parent | None) -> Json | None:
@@ -114,7 +108,9 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
     },
     e.Started: lambda x: {"runner": x.runner, "place": x.place.to_json()},
     e.NodeStarted: lambda x: _in_rounds(
-        {"node": x.node, "items": x.items, "params": x.params, "begun": x.begun}, x.rounds
+        {"node": x.node, "items": x.items, "params": x.params, "begun": x.begun}
+        | ({"postponed": x.postponed} if x.postponed else {}),
+        x.rounds,
     ),
     e.ItemsStarted: lambda x: _in_rounds({"node": x.node, "begun": x.begun}, x.rounds),
     e.ItemsFinished: lambda x: _in_rounds(
@@ -175,7 +171,15 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
         },
         x.rounds,
     ),
-    e.Reserved: lambda x: _in_rounds({"node": x.node, "ask": x.ask, "due": x.due}, x.rounds),
+    e.Reserved: lambda x: _in_rounds(
+        {
+            "node": x.node,
+            "ask": x.ask,
+            "due": x.due,
+            **({} if x.failure is None else {"failure": x.failure.to_json()}),
+        },
+        x.rounds,
+    ),
     e.RoundsFinished: lambda x: _in_rounds(
         {
             "node": x.node,
@@ -188,13 +192,7 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
         x.rounds,
     ),
     e.RoundsCollected: lambda x: _in_rounds(
-        {
-            "node": x.node,
-            "body": x.body,
-            "first": x.first,
-            "stop": x.stop,
-            "outputs": _encode_outputs(x.outputs),
-        },
+        {"node": x.node, "body": x.body, "first": x.first, "stop": x.stop, "outputs": _encode_outputs(x.outputs)},
         x.rounds,
     ),
     e.WaitStarted: lambda x: _in_rounds(
@@ -265,7 +263,9 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
         _decoder(
             e.NodeStarted,
             lambda at, x: e.NodeStarted(
-                at, x["node"], x["items"], x["params"], _rounds(x), x["begun"] if "begun" in x else x["items"]
+                *(at, x["node"], x["items"], x["params"], _rounds(x)),
+                x["begun"] if "begun" in x else x["items"],
+                tuple(x["postponed"]) if "postponed" in x else None,
             ),
         ),
         _decoder(e.ItemsStarted, lambda at, x: e.ItemsStarted(at, x["node"], x["begun"], _rounds(x))),
@@ -324,7 +324,10 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 at, x["node"], x["ask"], x["params"], _rounds(x), _failure(x.get("failure"))
             ),
         ),
-        _decoder(e.Reserved, lambda at, x: e.Reserved(at, x["node"], x["ask"], _time(x["due"]), _rounds(x))),
+        _decoder(
+            e.Reserved,
+            lambda at, x: e.Reserved(at, x["node"], x["ask"], _time(x["due"]), _rounds(x), _failure(x.get("failure"))),
+        ),
         _decoder(
             e.RoundsFinished,
             lambda at, x: e.RoundsFinished(

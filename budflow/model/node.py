@@ -199,9 +199,9 @@ class Example:
 class NodeSpec:
     """A node type as declared. `call` has the shape that its kind asks for.
 
-    `feed` names a control node's parameter that, where it is not null, gives a list for each input item: the elements
-    of all of them are then the node's items. One that is no object becomes an item `{"value": …}`. A type with `static`
-    gets the static data of the node and of its workflow.
+    `feed` names a control node's parameter that, where it is not left out, gives a list for each input item: the
+    elements of all of them are then the node's items. One that is no object becomes an item `{"value": …}`; a null from
+    an expression is an empty list. A type with `static` gets the static data of the node and of its workflow.
     """
 
     name: str

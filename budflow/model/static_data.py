@@ -16,7 +16,8 @@ WORKFLOW = ""
 class StaticData:
     """What a node may read and change: its own data and the workflow's.
 
-    A change is committed with the event that ends the node, and only if it ends well. Of two executions that change the
+    A change is committed with the event that ends the node, and only if it ends well; in a test run (with pinned data,
+    or up to a node) only its later nodes see it. Of two executions that change the
     same data at the same time the later one wins: set `max_concurrency` to 1 where that matters.
     """
 

@@ -168,7 +168,7 @@ class WorkflowNotFound(BudflowError):
 
     code = "workflow.not_found"
     http_status = 404
-    hint = "List the workflows you may see with `budflow workflow list`."
+    hint = "List those you may see with `list_workflows` or `budflow workflow list`."
 
 
 class VersionNotFound(BudflowError):

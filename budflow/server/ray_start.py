@@ -63,7 +63,7 @@ async def start_ray(runtime: Runtime) -> None:
 
 def _opener(settings: Settings) -> Callable[..., Runner]:
     """What opens a runner in Ray's processes. Only on this machine do they see our directory of blobs."""
+    opener = partial(open_runner, file_roots=settings.file_roots, snapshot_events=settings.snapshot_events)
     if settings.ray_address != "local":
-        return partial(open_runner, file_roots=settings.file_roots)
-    lists = ListStore(open_blobs(settings.blob_url, settings.data_dir))
-    return partial(open_runner, file_roots=settings.file_roots, lists=lists)
+        return opener
+    return partial(opener, lists=ListStore(open_blobs(settings.blob_url, settings.data_dir)))

@@ -44,7 +44,9 @@ async def answer_wait(services: Services, principal: Principal, request: AnswerW
     if not found:
         others = WantedWaits(execution_id=execution.id, reasons=ANSWERABLE)
         paths = [one.node for one in await services.store.list_waits(principal.project_id, others, limit=NAMED_MAX)]
-        raise WaitClosed(f"`{request.node_path[:100]}` does not wait for an answer.", open=paths)
+        message = f"No node `{request.node_path[:100]}` waits for an answer: there is none, or its wait is over."
+        advice = f"These wait for an answer: {', '.join(paths)}." if paths else None
+        raise WaitClosed(message, hint=advice, open=paths)
     wait = next((one for one in found if not one.answered), found[0])
     return WaitView.of(await take_answer(services, principal, wait, request.answer), services.links, principal)
 

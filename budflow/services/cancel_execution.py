@@ -19,6 +19,6 @@ async def cancel_execution(services: Services, principal: Principal, request: Ca
     if before is None:
         raise ExecutionNotFound(f"There is no execution {request.execution_id}.")
     if before.status in TERMINAL:
-        raise ExecutionEnded(f"The execution has already {before.status}.")
+        raise ExecutionEnded(f"The execution has ended already: {before.status}.")
     after = await services.supervisor.cancel(principal.project_id, request.execution_id, principal.id)
     return ExecutionView.of(after or before)

@@ -8,6 +8,7 @@ from pydantic import Field
 from budflow.errors import BudflowError
 from budflow.execution.children import inputs_of
 from budflow.execution.repeat import fork_events
+from budflow.execution.stepwise import plan_of_run
 from budflow.graph.plan import Plan
 from budflow.graph.suggest import hint
 from budflow.model.event import Admitted, Event, NodeCancelled, NodeFailed, NodeFinished
@@ -75,6 +76,7 @@ async def fork_execution(services: Services, principal: Principal, request: Fork
     project, plans = principal.project_id, services.plans
     before = first_event(events, principal, Origin(origin.id, "fork", request.node))
     version, plan = await plans.get(project, origin.workflow_id, request.version or origin.version, before.until)
+    plan = plan_of_run(plan, before)
     node, rounds = _start(plan, request.node or before.trigger)
     if request.items is not None and node != before.trigger:
         raise ForkItemsUnused
@@ -98,7 +100,7 @@ async def fork_execution(services: Services, principal: Principal, request: Fork
 
 async def _plan_of(services: Services, origin: Execution, admitted: Admitted) -> Plan:
     _, plan = await services.plans.get_to_show(origin.project_id, origin.workflow_id, origin.version, admitted.until)
-    return plan
+    return plan_of_run(plan, admitted)
 
 
 def _start(plan: Plan, path: str) -> tuple[str, tuple[int, ...]]:

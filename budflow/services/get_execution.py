@@ -11,15 +11,19 @@ from pydantic import Field
 
 from budflow.errors import BudflowError
 from budflow.execution.blobs import BlobUnreadable
+from budflow.execution.plans import VersionUnreadable
 from budflow.execution.projection import NodeStatus, NodeStory, Wanted, read_story
-from budflow.graph.plan import Plan
+from budflow.graph.plan import NodeTypeMissing, Plan
 from budflow.graph.suggest import hint
 from budflow.model.execution import TERMINAL, Execution, ExecutionNotFound, Place
 from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemList
+from budflow.model.journal_row import EventUnreadable
 from budflow.model.path import parse_path
 from budflow.model.principal import Principal
+from budflow.model.problem import WorkflowInvalid
 from budflow.model.wait import WantedWaits
+from budflow.model.workflow import VersionNotFound
 from budflow.services.read_journal import plan_of_execution
 from budflow.services.use_case import RequestModel, Services, View, use_case
 from budflow.services.views import ExecutionView, FailureView, WaitView, milliseconds
@@ -27,6 +31,8 @@ from budflow.services.views import ExecutionView, FailureView, WaitView, millise
 Detail = Literal["status", "nodes", "items"]
 #: So many of its open waits are shown; `list_waits` pages through all.
 WAITS_MAX = 20
+#: Why the nodes of an execution cannot be told any more, though its row can.
+_UNTELLABLE = (EventUnreadable, NodeTypeMissing, VersionNotFound, VersionUnreadable, WorkflowInvalid)
 
 
 class GetExecution(RequestModel):
@@ -105,7 +111,11 @@ class NodeView(View):
     failure: FailureView | None
     failed_at: list[str] = Field(description="Paths of the first rounds in which it failed.")
     children: list[str] = Field(description="Ids of the executions that it called.")
-    items: dict[str, ItemsView] | None = Field(None, description="By output port, with detail `items`.")
+    items: dict[str, ItemsView] | None = Field(
+        None,
+        description="By output port, with detail `items`. Empty for nodes in a body that only computes: of its rounds, "
+        "which run in one go but in test runs, only what left the body is kept.",
+    )
 
 
 class ExecutionDetailView(View):
@@ -116,6 +126,10 @@ class ExecutionDetailView(View):
     waits: list[WaitView] = Field(default_factory=list, description="What it waits for; the oldest, at most 20.")
     result: ItemsView | None = Field(None, description="What it came to; null until it ended well.")
     responded: dict[str, Any] | None = Field(None, description="What it answered to the request that triggered it.")
+    cancelled_by: str | None = Field(
+        None, description="Who wanted it cancelled; `cancel_oldest:EXECUTION_ID`: it made room for that execution."
+    )
+    problem: FailureView | None = Field(None, description="Why no more than this can be told, such as of its nodes.")
 
 
 @use_case("execution:read")
@@ -128,9 +142,12 @@ async def get_execution(services: Services, principal: Principal, request: GetEx
     waits = await _waits(services, principal, execution)
     if request.detail == "status":
         return ExecutionDetailView(execution=view, waits=waits)
-    plan = await plan_of_execution(services, execution)
-    wanted = _wanted(plan, request)
-    story = await read_story(services.store, execution, plan, wanted)
+    try:
+        plan = await plan_of_execution(services, execution)
+        wanted = _wanted(plan, request)
+        story = await read_story(services.store, execution, plan, wanted)
+    except _UNTELLABLE as error:
+        return ExecutionDetailView(execution=view, waits=waits, problem=FailureView.of(Failure.of(error)))
     show = _Show(request, partial(services.lists.open, principal.project_id))
     nodes = [
         _node_view(node, plan.segment_of[number], story.place, show)
@@ -146,6 +163,7 @@ async def get_execution(services: Services, principal: Principal, request: GetEx
         responded=None
         if responded is None
         else {"status": responded.status_code, "headers": dict(responded.headers), "body": responded.body},
+        cancelled_by=story.cancelled_by,
     )
 
 

@@ -10,8 +10,9 @@ from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, WebhookRoute, WorkflowNotFound
 from budflow.nodes.trigger.webhook import WebhookParams
 from budflow.services.declared_inputs import Inputs, declared_inputs
+from budflow.services.error_workflow import check_error_workflow
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, View, use_case
-from budflow.services.views import WorkflowView
+from budflow.services.views import ProblemView, WorkflowView
 
 
 class PublishWorkflow(RequestModel):
@@ -27,6 +28,7 @@ class PublishedView(View):
     workflow: WorkflowView
     webhooks: list[str] = Field(description="Each armed webhook as `METHOD /webhook/path`.")
     inputs: Inputs = Field(description="What each item needs to start it, by trigger and field.")
+    problems: list[ProblemView] = Field(default_factory=list, description="What should be mended all the same.")
 
 
 @use_case("workflow:publish")
@@ -40,6 +42,7 @@ async def publish_workflow(services: Services, principal: Principal, request: Pu
     if version is None:
         raise VersionNotFound(f"The workflow `{record.name}` has no version {number}.")
     workflow = check(version.document, services.registry).require("publish")
+    problems = await check_error_workflow(services, principal, record.id, workflow)
     plan = compile_plan(workflow, services.registry, workflow_id=record.id, version=number)
     routes = webhook_routes(plan, principal.project_id)
     published = await services.store.publish(principal.project_id, record.id, number, routes)
@@ -48,6 +51,7 @@ async def publish_workflow(services: Services, principal: Principal, request: Pu
         workflow=WorkflowView.of(published),
         webhooks=[f"{route.method} /webhook/{route.path}" for route in routes],
         inputs=declared_inputs(version.document),
+        problems=problems,
     )
 
 

@@ -89,4 +89,4 @@ async def wait_of_link(services: Services, link: ResumeLink, node: str | None) -
 def _closed(status: str, *, answered: bool) -> str:
     if answered:
         return "This was answered before, or is out of time."
-    return f"The execution has {status}." if status in TERMINAL else "Nothing waits for this answer any more."
+    return f"The execution has ended: {status}." if status in TERMINAL else "Nothing waits for this answer any more."

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from budflow.errors import BudflowError
 from budflow.execution.repeat import retry_events
+from budflow.execution.stepwise import plan_of_run
 from budflow.model.execution import TERMINAL, Origin
 from budflow.model.principal import Principal
 from budflow.services.get_execution import ExecutionDetailView, GetExecution, get_execution
@@ -44,6 +45,7 @@ async def retry_execution(services: Services, principal: Principal, request: Ret
         raise NothingToRetry
     admitted = first_event(events, principal, Origin(origin.id, "retry"))
     version, plan = await services.plans.get(principal.project_id, origin.workflow_id, origin.version, admitted.until)
+    plan = plan_of_run(plan, admitted)
     kept = retry_events(plan, events, admitted)
     new = await submit_repetition(services, origin, version, plan, admitted, kept, origin.effect_scope)
     if request.wait_seconds:

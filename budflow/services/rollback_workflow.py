@@ -7,6 +7,7 @@ from budflow.graph.validate import check
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, VersionRecord, WorkflowNotFound
+from budflow.services.error_workflow import check_error_workflow
 from budflow.services.publish_workflow import PublishWorkflow, publish_workflow
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 from budflow.services.views import SavedView
@@ -51,6 +52,8 @@ async def rollback_workflow(services: Services, principal: Principal, request: R
         raise VersionIsLatest
     checked = check(old.document, services.registry)
     workflow = checked.require("publish" if request.publish else "save")
+    if request.publish:
+        await check_error_workflow(services, principal, record.id, workflow)
     version = VersionRecord(
         workflow_id=record.id,
         project_id=principal.project_id,

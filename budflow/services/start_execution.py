@@ -36,10 +36,15 @@ class StartExecution(RequestModel):
     )
     trigger: str | None = Field(None, description="Key of the trigger node; the `trigger.manual` when left out.")
     until_node: str | None = Field(
-        None, max_length=100, description="Run only the node with this key and what leads to it, to try a part out."
+        None,
+        max_length=100,
+        description="Run only the node with this key and what leads to it, to try a part out; "
+        "static data are read and not changed.",
     )
     use_pinned: bool = Field(
-        False, description="Test run: nodes with `pinned` data give that instead of running, without any effect."
+        False,
+        description="Test run: nodes with `pinned` data give that instead of running, without any effect; "
+        "static data are read and not changed.",
     )
     priority: int = Field(
         0,

@@ -59,7 +59,7 @@ async def trigger_workflow(services: Services, principal: Principal, event: Trig
     if event.version is None:
         version, plan = await services.plans.get_to_run(project, event.workflow_id)
     else:
-        version, plan = await services.plans.get(project, event.workflow_id, event.version, event.until)
+        version, plan = await services.plans.get_to_try(project, event.workflow_id, event.version, event.until)
     trigger = plan.trigger(event.trigger)
     items = inputs_of(trigger, event.items)
     now, execution_id = utc_now(), new_id("exe")

@@ -32,7 +32,9 @@ class ProblemView(View):
     path: str = Field(description="JSON Pointer into the document.")
     message: str
     hint: str = Field(description="What to do about it.")
-    blocks: str = Field(description="`save` forbids everything, `run` running and publishing, `publish` publishing.")
+    blocks: str = Field(
+        description="`save` forbids everything, `run` running and publishing, `publish` publishing; `nothing` warns."
+    )
     patch: list[dict[str, Any]] = Field(default_factory=list, description="A JSON Patch that mends it, where known.")
 
     @staticmethod

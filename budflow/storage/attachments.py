@@ -78,7 +78,8 @@ class Attachments:
 
     def _rest(self, known: Known, id_: str, rest: Rest) -> None:
         head = known.heads[id_]
-        if known.signals.get(id_) or self.signals.get(id_) or (head.cancelling and not rest.stopping):
+        wanted = known.signals.get(id_) or self.signals.get(id_) or (head.cancelling and not rest.stopping)
+        if wanted and not rest.patient:
             rest = replace(rest, wake_at=DUE)
         self.rested[id_] = rest
         # The claim ends here: whoever claims it next finds a higher token.

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Connection, bindparam, text
 
 from budflow.execution.records import RateAsk
 from budflow.model.identity import utc_now
-from budflow.storage.rows import from_micros, to_micros
+from budflow.storage.rows import from_micros, refuse_unstorable, to_micros
 
 _RESERVE = text(
     "INSERT INTO rates (project_id, key, free_at) VALUES (:project_id, :key, :free_at) "
@@ -16,7 +16,8 @@ _RESERVE = text(
 
 
 def reserve(conn: Connection, project_id: str, ask: RateAsk) -> datetime:
-    """Take `amount` turns, evenly spaced behind those that others took; the time of the last of them."""
+    """Take `amount` turns, evenly spaced behind those that others took; the time of the last. Raises TextRefused."""
+    refuse_unstorable(key=ask.key)
     spacing = spacing_of(ask)
     now, taken = to_micros(utc_now()), ask.amount * spacing
     values = {"project_id": project_id, "key": ask.key, "now": now, "taken": taken, "free_at": now + taken}

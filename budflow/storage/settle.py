@@ -11,7 +11,8 @@ from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution.records import JournalWrite, TriggerKey
-from budflow.model.event import Finished, Started, StoredEvent
+from budflow.execution.signal import signal_of
+from budflow.model.event import CancelRequested, Finished, Started, StoredEvent
 from budflow.model.execution import TERMINAL, Claim, ClaimLost, Execution, Status
 from budflow.model.failure import Failure
 from budflow.model.journal import encode
@@ -133,7 +134,7 @@ def _admit(settled: Settled, known: Known, write: Admission) -> None:
         check_key(known, key, new.created_at)
     _check_new(known, [(new, write.events)])
     for id_, awaited in displaced_by(known, new):
-        _displace(settled, known, id_, awaited=awaited, at=new.created_at)
+        _displace(settled, known, id_, awaited=awaited, new=new)
     _insert(settled, known, [(new, write.events)])
     if key is not None:
         _keep_key(settled, known, key, new)
@@ -179,16 +180,19 @@ def _admit_leased(settled: Settled, known: Known, write: JournalWrite, admission
         _keep_key(settled, known, write.trigger_key, admission)
 
 
-def _displace(settled: Settled, known: Known, id_: str, *, awaited: bool, at: datetime) -> None:
-    head = known.heads[id_]
+def _displace(settled: Settled, known: Known, id_: str, *, awaited: bool, new: Execution) -> None:
+    head, at = known.heads[id_], new.created_at
+    asked = CancelRequested(at, f"cancel_oldest:{new.id}")
     # An awaited child is ended by who claims it, and tells its caller; ended here, the caller would wait for ever.
-    if head.status != "queued" or awaited:
+    # So is one that was claimed before: it may have called others, and has things to tidy up.
+    if head.status != "queued" or head.token > 0 or awaited:
         settled.attachments.flag(known, id_)
+        settled.attachments.send(known, signal_of(id_, asked))
         return
-    ended = encode(head.next_seq, Finished(at, "cancelled"))
-    settled.events.append((id_, head.project_id, ended))
+    told = [encode(head.next_seq, asked), encode(head.next_seq + 1, Finished(at, "cancelled"))]
+    settled.events.extend((id_, head.project_id, event) for event in told)
     settled.change(id_, Change(status="cancelled", finished_at=at))
-    known.heads[id_] = replace(head, status="cancelled", next_seq=head.next_seq + 1)
+    known.heads[id_] = replace(head, status="cancelled", next_seq=head.next_seq + len(told))
     settled.attachments.end(known, id_)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution.limits import ConcurrencyKeyFailed
-from budflow.graph.plan import Plan
+from budflow.graph.plan import NodeTypeMissing, Plan
 from budflow.log import get_log
 from budflow.model.execution import Execution, KeyReused, LimitReached, QueueFull
 from budflow.model.failure import Failure
@@ -196,6 +196,9 @@ def _for_strangers(error: Exception) -> BudflowError:
         return error
     if isinstance(error, ConcurrencyKeyFailed):
         return ConcurrencyKeyFailed()  # Without the expression.
+    if isinstance(error, NodeTypeMissing):
+        log.error("webhook.node_type_missing", error=str(error))
+        return NodeTypeMissing()  # Without its name.
     error_id = new_id("err")
     log.error("webhook.failed", error_id=error_id, exc_info=error)
     if isinstance(error, BudflowError) and error.http_status == WebhookUnavailable.http_status:

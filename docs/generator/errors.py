@@ -7,6 +7,7 @@ from itertools import groupby
 
 import budflow.api
 import budflow.graph
+import budflow.services
 import mcp_server
 import ray_jobs
 from budflow.errors import BudflowError
@@ -39,7 +40,10 @@ def pages() -> Iterator[Page]:
         "below `…` stands for what differs from document to document.",
         table(
             ["code", "forbids", "message", "what to do"],
-            ([code(found.code), code(found.blocks), found.message, found.hint] for found in problems(budflow.graph)),
+            (
+                [code(found.code), code(found.blocks), found.message, found.hint]
+                for found in (*problems(budflow.graph), *problems(budflow.services))
+            ),
         ),
         "# Problems of a request",
         "A request to the HTTP API that is faulty in itself is refused as `request.invalid`, also with all its "

@@ -126,9 +126,8 @@ class Source:
         before = [
             (assigned.lineno, value)
             for assigned in ast.walk(self.function)
-            if isinstance(assigned, ast.Assign) and assigned.lineno < self.line
-            for target in assigned.targets
-            for bound, value in _bound(target, assigned.value)
+            if isinstance(assigned, ast.Assign | ast.AugAssign) and assigned.lineno < self.line
+            for bound, value in _bindings(assigned)
             if bound == name
         ]
         if not before:
@@ -147,6 +146,15 @@ class Source:
     def _either(self, options: list[str]) -> str:
         known = list(dict.fromkeys(option for option in options if any(map(str.isalpha, option))))
         return " ".join(known[:1] if self.within else known) or UNKNOWN
+
+
+def _bindings(assigned: ast.Assign | ast.AugAssign) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement binds, each with its value; None where it is counted up."""
+    if isinstance(assigned, ast.AugAssign):
+        yield from _bound(assigned.target, ast.Constant(None))
+        return
+    for target in assigned.targets:
+        yield from _bound(target, assigned.value)
 
 
 def _bound(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:

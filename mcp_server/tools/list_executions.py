@@ -16,7 +16,8 @@ TOOL = Tool.of(
     list_executions,
     title="List executions",
     description=(
-        "List executions, newest first, of one workflow or with one status if you say so. Go on with `next_cursor`."
+        "List executions, newest first, of one workflow or with one status if you say so (`waiting`: get_execution "
+        "shows what for). Go on with `next_cursor`."
     ),
     arguments=ListExecutionsBriefly,
     read_only=True,

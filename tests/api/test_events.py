@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from budflow.api.events import frames
 from budflow.services.watch_execution import EventView
 from budflow.storage.errors import StorageUnavailable
+from budflow.storage.memory.store import MemoryStore
 from tests.asgi import Exchange
 from tests.gate import Gate
 from tests.http_server import KEY, HttpServer, owner_key_of, workflow
@@ -138,3 +140,18 @@ async def test_an_error_in_the_middle_ends_the_stream_as_an_event() -> None:
 
     assert told[1]["event"] == "error"
     assert orjson.loads(told[1]["data"])["code"] == "storage.unavailable"
+
+
+@pytest.mark.parametrize("damage", ["malformed", "missing"])
+async def test_a_row_that_cannot_be_read_ends_the_stream_as_an_event(server: HttpServer, damage: str) -> None:
+    execution_id = await start(server, MANUAL, wait_seconds=10)
+    store = server.runtime.services.store
+    assert isinstance(store, MemoryStore)
+    rows = store._tables.journals[execution_id]
+    rows[1:2] = [replace(rows[1], payload=b"{")] if damage == "malformed" else []
+
+    told = parse((await server.client.get(f"/api/v1/executions/{execution_id}/events")).text)
+
+    assert [frame["event"] for frame in told] == ["execution.admitted", "error"]
+    problem = orjson.loads(told[1]["data"])
+    assert (problem["code"], problem["details"]["seq"]) == ("journal.unreadable", 1)

@@ -83,8 +83,8 @@ async def test_of_many_equal_starts_at_once_exactly_one_is_carried_out(server: H
     assert len(outside.requests) == 1
 
 
-@pytest.mark.parametrize("key", ["x" * 256, "two words", "naïve"])
-async def test_a_key_of_other_characters_or_too_long_is_refused(server: HttpServer, key: str) -> None:
+@pytest.mark.parametrize("key", ["", "x" * 256, "two words", "naïve"])
+async def test_a_key_of_other_characters_or_of_no_or_too_many_is_refused(server: HttpServer, key: str) -> None:
     workflow_id = await server.create(GREETING)
 
     refused = problem(
@@ -96,6 +96,15 @@ async def test_a_key_of_other_characters_or_too_long_is_refused(server: HttpServ
     )
 
     assert refused["problems"][0]["path"] == "/idempotency_key"
+
+
+async def test_two_keys_are_one_too_many(server: HttpServer) -> None:
+    workflow_id = await server.create(GREETING)
+    keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+
+    answer = await server.client.post("/api/v1/executions", json={"workflow_id": workflow_id}, headers=keys)
+
+    assert answer.status_code == 422
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

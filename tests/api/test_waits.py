@@ -115,7 +115,10 @@ async def test_a_node_that_does_not_wait_is_told_from_those_that_do(server: Http
 
     refused = await server.client.post(answer_url(execution_id, "end"), json={"answer": 1})
 
-    assert problem(refused, 409, "wait.closed")["details"] == {"open": ["ask"]}
+    told = problem(refused, 409, "wait.closed")
+    assert told["details"] == {"open": ["ask"]}
+    assert told["detail"] == "No node `end` waits for an answer: there is none, or its wait is over."
+    assert told["hint"] == "These wait for an answer: ask."
     problem(await server.client.post(answer_url("exe_none"), json={"answer": 1}), 404, "execution.not_found")
 
 

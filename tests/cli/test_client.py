@@ -75,3 +75,15 @@ def test_a_server_that_answers_no_json_is_told_as_such(cli: Cli) -> None:
 def test_a_server_that_hangs_up_is_unreachable(cli: Cli) -> None:
     with answering(b"") as url:
         assert "server.unreachable" in cli("--url", url, "execution", "events", "exe_1", exits=3).stderr
+
+
+def test_an_event_that_cannot_be_read_is_told_as_the_error_that_it_is(cli: Cli) -> None:
+    stream = (
+        b'event: error\ndata: {"code": "journal.unreadable", "detail": "Event 1 is missing.", "hint": "Restore."}\n\n'
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    with answering(head + stream) as url:
+        told = cli("--url", url, "execution", "events", "exe_1", exits=1).stderr
+
+    assert "journal.unreadable" in told
+    assert "Event 1 is missing." in told

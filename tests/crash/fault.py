@@ -84,7 +84,7 @@ class Detonator:
             points = {f"store.{name}", *_types_in(args)}
             await self._reach(points, "before", "refused", "late")
             result = await method(store, *args, **kwargs)
-            if result or name not in OPERATIONS:  # A claim that found nothing wrote nothing.
+            if result != []:  # A claim that found nothing wrote nothing.
                 await self._reach(points, "after", "unheard")
             return result
 

@@ -27,6 +27,7 @@ IN_FLIGHT = Fault("node.started", 1, "after")
 RECOVERY_POINTS = (
     *(Fault("store.release_dead", 1, moment) for moment in KILLS),
     Fault("store.claim", 1, "after"),
+    Fault("store.put_snapshot", 1, "after"),
     *(Fault("execution.started", 1, moment) for moment in KILLS),
 )
 
@@ -108,7 +109,10 @@ class Lane:
 @contextlib.contextmanager
 def open_lane(name: str, directory: Path, database_url: str | None = None) -> Iterator[Lane]:
     """A lane on which all shapes are published; without a URL on SQLite."""
-    settings = {} if database_url is None else {"BUDFLOW_DATABASE_URL": database_url}
+    # So few that every shape is taken up from a snapshot, too.
+    settings = {"BUDFLOW_SNAPSHOT_EVENTS": "5"}
+    if database_url is not None:
+        settings["BUDFLOW_DATABASE_URL"] = database_url
     with (
         running_ledger(directory / "ledger") as ledger,
         running_server(directory / "server", **settings) as server,
@@ -124,6 +128,8 @@ def kills(points: Mapping[str, int]) -> Iterator[Fault]:
         for number in (1, 1 + count // MANY) if count >= MANY else (1,):
             for moment in KILLS:
                 yield Fault(point, number, moment)
+    if sum(points.values()) >= 2 * MANY:
+        yield from (Fault("store.put_snapshot", 1, moment) for moment in KILLS)
 
 
 def cuts(points: Mapping[str, int]) -> Iterator[Fault]:

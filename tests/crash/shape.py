@@ -68,6 +68,7 @@ _ALL = (
     Shape("branches", (("left", ""), ("right", ""), ("last", "2"))),
     Shape("items", (*(("send", str(number)) for number in range(LINES)), ("last", str(LINES)))),
     Shape("for_each", (*(("send", str(number * 10)) for number in range(LINES)), ("last", str(LINES)))),
+    Shape("much", (*(("send", str(number)) for number in range(LINES)), ("last", str(LINES)))),
     Shape("wait", (("before", ""), ("behind", ""))),
     Shape("sub_workflow", (("before", ""), ("inner", "0"), ("inner", "1"), ("inner", "2"), ("last", "3"))),
     Shape("retry", (("stubborn", ""), ("last", ""))),

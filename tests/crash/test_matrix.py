@@ -29,14 +29,21 @@ KILLS = {
     "node.params_resolved:2:after": ("loop", "chain"),
     "node.reserved:1:before": ("loop", "wait"),
     "body.rounds_finished:1:after": ("for_each", "chain"),
+    "body.rounds_collected:1:before": ("much", "chain"),
     "wait.started:1:after": ("wait", "for_each"),
     "wait.ended:1:before": ("wait", "items"),
     "execution.responded:1:before": ("answer", "chain"),
     "execution.cancel_requested:1:before": ("timed_out",),
     "execution.finished:1:before": ("last_node", "chain", "answer"),
+    "store.put_snapshot:2:before": ("for_each", "branches"),
 }
 #: The same for a server that came up after such a death.
-RECOVERY_KILLS = ("store.release_dead:1:after", "store.claim:1:after", "execution.started:1:before")
+RECOVERY_KILLS = (
+    "store.release_dead:1:after",
+    "store.put_snapshot:1:after",
+    "store.claim:1:after",
+    "execution.started:1:before",
+)
 #: Events that come of what people do or of late results, and not of a shape.
 OUTSIDE = {"execution.paused", "execution.continued", "node.result_ignored"}
 

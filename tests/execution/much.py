@@ -51,7 +51,7 @@ class Flow:
 
 
 def finished(link: FakeLink, key: str) -> e.NodeFinished:
-    [event] = [event for event in link.of(e.NodeFinished) if event.node == key]
+    [event] = [event for event in link.events if isinstance(event, e.NodeFinished) and event.node == key]
     return event
 
 

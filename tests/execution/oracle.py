@@ -1,11 +1,14 @@
 """What a fault-free execution of a simulated workflow must give, worked out without the engine, a node at a time.
 
-Items are only their field `n` here (None: the item has none). It shares nothing with the engine but the document.
+Items are only their field `n` here (None: the item has none). It shares nothing with the engine but the document
+and how paths are written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from budflow.model.path import path_of
 
 Values = list[int | None]
 Outputs = dict[str, Values]
@@ -145,7 +148,7 @@ class _Expectation:
             case _:
                 outputs = _settled_by(node, given)
                 if outputs is None:
-                    expected.stopped_by.add(key)
+                    expected.stopped_by.add(path_of(key, rounds))
                 return outputs
         failed_by = inner.stopped_by
         inner.stopped_by = set()
@@ -154,7 +157,7 @@ class _Expectation:
             return outputs
         outputs = _settled(node, given or [None], [], [True] * max(len(given), 1))
         if outputs is None:
-            expected.stopped_by |= failed_by or {key}
+            expected.stopped_by |= failed_by or {path_of(key, rounds)}
         return outputs
 
     def _for_each(
@@ -196,7 +199,7 @@ class _Expectation:
                 inner.stopped_by = body.stopped_by
                 return None
             current = body.out
-        inner.stopped_by = {key}
+        inner.stopped_by = {path_of(key, rounds)}
         return None
 
     def _try_catch(

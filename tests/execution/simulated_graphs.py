@@ -129,7 +129,7 @@ class _Drawing:
                 return {"bodies": {name: self.graph(depth + 1, size_min=2, light=(False,)) for name in names}}
             case "flow.parallel":
                 branches = ("one", "two", "three")[: self._of(1, 2, 2, 3)]
-                join = self._of({}, {"join": "first"}, {"join": "quorum", "quorum": self._of(1, 2)})
+                join = self._of({}, {"join": "first"}, {"join": "quorum", "quorum": self._of(1, min(2, len(branches)))})
                 return {"params": join, "bodies": {name: self.graph(depth + 1) for name in branches}}
             case "flow.wait":
                 approval = {"mode": "approval", "text": "Well?"}

@@ -265,7 +265,7 @@ def repeated(events: list[e.Event]) -> list[e.NodeFinished]:
 
 
 def check_other_rounds(row: Execution, plan: Plan, journals: Journals) -> set[str]:
-    """A fork of one round of a loop leaves the others as they are, where they need not wait for that one."""
+    """A fork of one round of a loop leaves the others as they are, however many may run at once."""
     assert row.origin is not None
     assert row.origin.node is not None
     key, rounds = parse_path(row.origin.node)
@@ -273,7 +273,7 @@ def check_other_rounds(row: Execution, plan: Plan, journals: Journals) -> set[st
     if len(rounds) != 1 or container is None or plan.nodes[container].graph:
         return set()
     loop = plan.nodes[container]
-    if loop.spec.name != "flow.for_each" or loop.node.params["concurrency"] < 2:
+    if loop.spec.name != "flow.for_each":
         return set()
     before = [one for one in journals[row.origin.execution_id] if isinstance(one, e.NodeFinished)]
     others = {(one.node, one.rounds) for one in before if one.rounds and one.rounds[0] != rounds[0]}

@@ -12,6 +12,7 @@ from budflow.execution.limits import limit_of
 from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.records import OpenWait
+from budflow.execution.stepwise import plan_of_run
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.event_lists import with_lists
@@ -255,7 +256,7 @@ class World:
         admitted = (await self.journal(row.id))[0]
         assert isinstance(admitted, e.Admitted)
         _, plan = await self.plans.get("default", row.workflow_id, row.version, admitted.until)
-        return plan
+        return plan_of_run(plan, admitted)
 
     async def journal(self, execution_id: str) -> list[e.Event]:
         """What is durable of an execution."""

@@ -131,6 +131,15 @@ def test_a_blob_that_was_cut_off_is_noticed(lists: ListStore, blobs: DirectoryBl
         lists.stored("default", ref).items[0]
 
 
+def test_a_damaged_list_is_mended_by_the_next_that_is_the_same(lists: ListStore, blobs: DirectoryBlobs) -> None:
+    ref = write(lists, numbers(1000))
+    damage(blobs, ref, 50)
+
+    assert write(lists, numbers(1000)) == ref
+
+    assert [item.json for item in lists.stored("default", ref).items] == [item.json for item in numbers(1000).items]
+
+
 def test_a_reference_with_another_index_is_noticed(lists: ListStore) -> None:
     ref = write(lists, numbers(10))
 

@@ -74,5 +74,7 @@ async def test_what_this_release_does_not_know_is_one_clear_error() -> None:
     ):
         with pytest.raises(error):
             await cache.get_to_show("default", "wf_1", 1)
+    with pytest.raises(NodeTypeMissing, match=r"wf_1 .*`gone\.type`"):
+        await unknown_type.get("default", "wf_1", 1)
     with pytest.raises(VersionNotFound):
         await no_document.get_to_show("default", "wf_1", 2)

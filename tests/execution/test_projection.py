@@ -14,7 +14,7 @@ from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.execution import Place
 from budflow.model.item import ItemList
-from budflow.model.journal import EventUnreadable
+from budflow.model.journal_row import EventUnreadable
 from tests.execution.office import Flow, Office
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

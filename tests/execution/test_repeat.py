@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from budflow.execution import state as s
 from budflow.execution.advance import fold, resume
 from budflow.execution.again import VersionDiffers
+from budflow.execution.frames import around
 from budflow.execution.repeat import NodeDidNotRun, fork_events, retry_events
 from budflow.graph.parse import parse
 from budflow.graph.plan import Plan, compile_plan
@@ -104,6 +105,34 @@ def test_a_fork_runs_its_node_and_what_is_behind_it(seed: int) -> None:
     assert not set(second.started) & set(ended_well(plan, kept))
 
 
+@settings(max_examples=200, deadline=None)
+@given(SEEDS)
+def test_a_fork_of_one_round_runs_nothing_of_the_other_rounds_again(seed: int) -> None:
+    random = Random(seed)
+    plan = random_plan(random)
+    first = Play(plan, random, [start()])
+    first.run()
+    inside = [at for at in ended_well(plan, first.events) if _only_in(plan, at, "flow.for_each")]
+    if not inside:
+        return
+    chosen = random.choice(inside)
+    key, rounds = plan.nodes[chosen.node].key, chosen.rounds
+
+    kept = fork_events(plan, first.events, start(), key, rounds=rounds)
+    second = Play(plan, random, [start(), *kept])
+    assert second.run().status == "succeeded"
+
+    loops = {container for container, _ in around(plan, chosen)}
+    for at in second.started:
+        for container, frame in around(plan, at):
+            assert container not in loops or frame.rounds == rounds[: len(frame.rounds)]
+
+
+def _only_in(plan: Plan, at: s.At, kind: str) -> bool:
+    kinds = {plan.nodes[container.node].spec.name for container, _ in around(plan, at)}
+    return kinds == {kind}
+
+
 # --- by hand ----------------------------------------------------------------------------------------------------------
 
 SET: dict[str, Any] = {"type": "data.set", "params": {"values": {"x": 1}}}
@@ -144,6 +173,14 @@ def kinds(events: Sequence[e.Event]) -> list[tuple[str, str, tuple[int, ...]]]:
     return [(one.TYPE, getattr(one, "node", ""), getattr(one, "rounds", ())) for one in events]
 
 
+def running(plan: Plan, state: s.State) -> set[tuple[str, tuple[int, ...]]]:
+    return {
+        (plan.nodes[number].key, frame_id.rounds)
+        for frame_id, frame in state.frames.items()
+        for number in frame.running
+    }
+
+
 END = e.Finished(NOW, "failed", FAILURE)
 
 
@@ -169,13 +206,15 @@ def test_the_items_of_a_failed_node_that_are_done_are_kept_and_the_others_begin_
     assert kept[1].begun == 0
 
 
-def test_of_a_node_that_was_cut_off_it_stays_known_what_was_begun() -> None:
+def test_of_a_node_that_was_cut_off_only_what_is_done_is_kept_and_nothing_is_in_doubt_again() -> None:
     plan = plan_of({"get": GET, "bad": GET}, "start > get", "start > bad")
     cut_off = e.NodeCancelled(NOW, "get")
     journal = [
         start(),
-        finished("start"),
-        e.NodeStarted(NOW, "get", 1, begun=1),
+        finished("start", main=3),
+        e.NodeStarted(NOW, "get", 3, begun=2),
+        e.ItemsStarted(NOW, "get", 3),
+        e.ItemsFinished(NOW, "get", (1,), items(1, [1])),
         e.NodeStarted(NOW, "bad", 1, begun=1),
         failed("bad"),
         cut_off,
@@ -184,9 +223,24 @@ def test_of_a_node_that_was_cut_off_it_stays_known_what_was_begun() -> None:
 
     kept = retry_events(plan, journal, start())
 
-    assert kinds(kept) == [("node.finished", "start", ()), ("node.started", "get", ())]
+    assert kinds(kept) == [
+        ("node.finished", "start", ()),
+        ("node.started", "get", ()),
+        ("node.items_finished", "get", ()),
+    ]
     assert isinstance(kept[1], e.NodeStarted)
-    assert kept[1].begun == 1
+    assert kept[1].begun == 0
+
+
+def test_of_a_node_that_was_cut_off_with_nothing_done_only_its_start_is_kept() -> None:
+    plan = plan_of({"get": GET, "bad": GET}, "start > get", "start > bad")
+    both = [e.NodeStarted(NOW, key, 1, begun=1) for key in ("get", "bad")]
+    journal = [start(), finished("start"), *both, failed("bad"), e.NodeCancelled(NOW, "get"), END]
+
+    _, begun = retry_events(plan, journal, start())
+
+    assert isinstance(begun, e.NodeStarted)
+    assert (begun.node, begun.begun) == ("get", 0)
 
 
 def for_each(on_item_error: str = "stop", **fields: Any) -> dict[str, Any]:
@@ -285,6 +339,29 @@ def test_calls_that_succeeded_are_not_made_again() -> None:
     assert [one.call for one in resume(state) if isinstance(one, s.CallChild)] == [1]
 
 
+def test_a_call_that_nobody_waits_for_and_could_not_be_made_is_made_again_and_no_other() -> None:
+    call = {"type": "flow.sub_workflow", "params": {"workflow": "wf_2", "call": "per_item", "wait": False}}
+    plan = plan_of({"call": call}, "start > call")
+    assert plan.nodes[1].params.fixed is not None
+    failure = Failure("test.failed", "On purpose.")
+    journal = [
+        start(),
+        finished("start", main=2),
+        e.NodeStarted(NOW, "call", 2, plan.nodes[1].params.fixed.model_dump(mode="json")),
+        e.ChildFinished(NOW, "call", 0, "failed", items(0), failure),
+        e.ChildStarted(NOW, "call", 1, "exe_1", "wf_2"),
+    ]
+    at = s.At(plan.index["call"])
+    assert [*resume(fold(plan, journal))] == [s.FailControl(at, failure)]  # Whoever takes it up sees the same.
+    assert [one.call for one in resume(fold(plan, journal[:-1])) if isinstance(one, s.CallChild)] == [1]
+
+    kept = retry_events(plan, [*journal, failed("call"), END], start())
+    state = check_journal(plan, [start(), *kept])
+
+    assert [one.execution_id for one in kept if isinstance(one, e.ChildStarted)] == ["exe_1"]
+    assert [one.call for one in resume(state) if isinstance(one, s.CallChild)] == [0]
+
+
 def test_the_time_of_a_container_begins_anew() -> None:
     plan = plan_of({"each": for_each(timeout_seconds=5)}, "start > each")
     later = e.Admitted(NOW.replace(year=2031), "start", "api", "test", items(1))
@@ -322,11 +399,86 @@ def test_a_fork_of_one_round_keeps_those_that_began_when_it_had_ended() -> None:
     kept = fork_events(plan, journal, start(), "b", rounds=(0,))
 
     assert [(key, rounds[0]) for _, key, rounds in kinds(kept) if rounds] == [
-        ("a", 0),
-        ("a", 1),
-        *(("b", 1), ("a", 3), ("b", 3)),  # Only now there is room for the fourth round.
-        *(("a", 2), ("b", 2)),
+        *(("a", 3), ("a", 1), ("b", 3)),
+        ("a", 0),  # Only now there is room for the round that is run again.
+        *(("b", 1), ("a", 2), ("b", 2)),
     ]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 4])
+def test_a_fork_of_one_round_keeps_all_others_however_many_may_be_open(concurrency: int) -> None:
+    plan = plan_of({"each": for_each(), "after": SET}, "start > each", "each > after")
+    began = replace(loop(), items=4, params={**(loop().params or {}), "concurrency": concurrency})
+    whole = [finished(key, (number,)) for number in range(4) for key in ("a", "b")]
+    journal = [start(), finished("start", main=4), began, *whole, finished("each"), finished("after"), END]
+
+    kept = fork_events(plan, journal, start(), "b", rounds=(1,))
+
+    state = check_journal(plan, [start(), *kept])
+    others = {(key, (number,)) for key in ("a", "b") for number in range(4)} - {("b", (1,))}
+    assert {(key, rounds) for _, key, rounds in kinds(kept) if rounds} == others
+    assert running(plan, state) == {("each", ()), ("b", (1,))}
+
+
+def test_a_fork_of_one_round_of_a_loop_that_failed_goes_on_with_one_round_at_a_time() -> None:
+    plan = plan_of({"each": for_each()}, "start > each")
+    began = replace(loop(), items=5, params={**(loop().params or {}), "concurrency": 1})
+    whole = [finished(key, (number,)) for number in range(3) for key in ("a", "b")]
+    journal = [start(), finished("start", main=5), began, *whole, failed("a", (3,)), failed("each"), END]
+
+    kept = fork_events(plan, journal, start(), "a", rounds=(0,))
+
+    state = check_journal(plan, [start(), *kept])
+    assert [(key, rounds) for _, key, rounds in kinds(kept) if rounds] == [
+        (key, (number,)) for number in (1, 2) for key in ("a", "b")
+    ]
+    assert running(plan, state) == {("each", ()), ("a", (0,))}
+    second = Play(plan, Random(1), [start(), *kept])
+    assert second.run().status == "succeeded"
+    assert [at.rounds[0] for at in second.started if plan.nodes[at.node].key == "a"] == [0, 3, 4]
+
+
+def test_a_fork_of_one_round_of_an_inner_loop_keeps_the_other_rounds_of_both() -> None:
+    params = {"concurrency": 1}
+    inner = {"type": "flow.for_each", "params": params, "bodies": {"body": body({"a": GET}, "$in > a", "a > $out")}}
+    outer = {
+        "type": "flow.for_each",
+        "params": params,
+        "bodies": {"body": body({"in": inner}, "$in > in", "in > $out")},
+    }
+    plan = plan_of({"out": outer}, "start > out")
+    shape = {"batch_size": 1, "concurrency": 1, "on_item_error": "stop"}
+    journal: list[e.Event] = [start(), finished("start", main=3), e.NodeStarted(NOW, "out", 3, shape)]
+    for first in range(3):
+        journal.append(e.NodeStarted(NOW, "in", 3, shape, (first,)))
+        journal += [finished("a", (first, second)) for second in range(3)]
+        journal.append(finished("in", (first,), main=3))
+    journal += [finished("out", main=9), END]
+
+    kept = fork_events(plan, journal, start(), "a", rounds=(0, 1))
+
+    state = check_journal(plan, [start(), *kept])
+    assert running(plan, state) == {("out", ()), ("in", (0,)), ("a", (0, 1))}
+    ends = [finished("a", (0, 1)), finished("in", (0,), main=3), finished("out", main=9), END]
+    again = fork_events(plan, [start(), *kept, *ends], start(), "a", rounds=(2, 2))
+    assert running(plan, check_journal(plan, [start(), *again])) == {("out", ()), ("in", (2,)), ("a", (2, 2))}
+
+
+def test_a_fork_of_one_round_of_a_while_runs_the_rounds_behind_it_again() -> None:
+    inner = body({"a": GET}, "$in > a", "a > $out")
+    loops = {"type": "flow.while", "params": {"condition": "{{ $json.n < 9 }}"}, "bodies": {"body": inner}}
+    plan = plan_of({"loop": loops}, "start > loop")
+    journal: list[e.Event] = [start(), finished("start"), e.NodeStarted(NOW, "loop", 1, {"condition": True})]
+    for number in range(3):
+        journal.append(finished("a", (number,)))
+        journal.append(e.ParamsResolved(NOW, "loop", number, {"condition": number < 2}))
+    journal += [finished("loop"), END]
+
+    kept = fork_events(plan, journal, start(), "a", rounds=(1,))
+
+    state = check_journal(plan, [start(), *kept])
+    assert [rounds for kind, _, rounds in kinds(kept) if kind == "node.finished" and rounds] == [(0,)]
+    assert running(plan, state) == {("loop", ()), ("a", (1,))}
 
 
 def test_a_fork_from_a_node_that_never_ran_is_refused() -> None:

@@ -14,8 +14,9 @@ from budflow.execution.tools import Tools
 from budflow.model import event as e
 from budflow.model.http import HttpRequest
 from budflow.model.identity import utc_now
-from budflow.model.item import ItemList
+from budflow.model.item import Item, ItemList
 from budflow.model.journal import decode, encode
+from budflow.model.path import parse_path
 from tests.execution.fakes import PLACE, FakeHttp, FakeLink, execution_of, plan_of, until
 
 START = {"start": {"type": "trigger.manual"}}
@@ -324,7 +325,7 @@ async def test_what_fails_fails_the_same_from_every_point_of_its_journal(shape: 
     whole = await play(shape, [admitted()], ledger)
     assert whole.end.status == "failed"
     assert whole.end.failure is not None
-    assert whole.end.failure.node == "stop"
+    assert parse_path(whole.end.failure.node or "") == ("stop", whole.of(e.NodeFailed)[0].rounds)
 
     for stored in prefixes(whole):
         again = Ledger()
@@ -377,6 +378,22 @@ async def test_of_many_items_only_those_in_doubt_are_what_on_crash_says(on_crash
         items = resumed.of(e.NodeFinished)[-1].outputs["main"].items
         failed = {ordinal for ordinal, item in enumerate(items) if item.error is not None}
         assert failed == (doubtful if on_crash == "fail" else set())
+
+
+async def test_a_doubt_names_its_node_and_its_items() -> None:
+    whole = await play("many items", [admitted(FIFTY)], Ledger())
+    now = utc_now()
+    begun = e.NodeStarted(now, "post", 50, begun=20)
+    done = e.ItemsFinished(now, "post", (0, 2), ItemList([Item({}), Item({})], [0, 2]))
+
+    resumed = await play(
+        "many items", [whole.events[0], whole.of(e.NodeFinished)[0], begun, done], Ledger(), on_crash="fail"
+    )
+
+    first = next(item.error for item in resumed.of(e.NodeFinished)[-1].outputs["main"].items if item.error)
+    assert (first.code, first.node) == ("node.in_doubt", "post")
+    assert "items 1, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 8 more of `post`" in first.message
+    assert "retry" in first.hint
 
 
 @pytest.mark.parametrize(("answer", "sent"), [("run", 50), ("skip", 30), ("fail", 30)])

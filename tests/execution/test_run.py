@@ -323,6 +323,24 @@ async def test_many_items_go_through_in_batches_with_their_lineage_whole() -> No
     assert len(link.output("read")) == 1_500
 
 
+async def test_a_failure_in_a_loop_names_the_round() -> None:
+    bad = {"type": "flow.stop_and_error", "params": {"message": "{{ $json.n }} is odd"}}
+    inner = {
+        "nodes": {"odd": {"type": "flow.if", "params": {"condition": "{{ $json.n % 2 == 1 }}"}}, "bad": bad},
+        "edges": [{"from": "$in", "to": "odd"}, {"from": "odd.true", "to": "bad"}, {"from": "odd.false", "to": "$out"}],
+    }
+    items = [{"n": 0}, {"n": 1}]
+    loop = {"type": "flow.for_each", "bodies": {"body": inner}}
+    link = await run_to_end({**START, "each": loop}, ["start > each"], items)
+
+    assert link.end.failure is not None
+    assert link.end.failure.node == "bad[1]"
+    told = {"type": "data.set", "params": {"values": {"at": "{{ $error?.node }}"}}}
+    loop = {**loop, "params": {"on_item_error": "continue"}}
+    link = await run_to_end({**START, "each": loop, "tell": told}, ["start > each", "each > tell"], items)
+    assert [item["at"] for item in link.output("tell")] == [None, "bad[1]"]
+
+
 async def test_what_is_behind_a_failure_can_say_why_an_item_failed() -> None:
     nodes = {
         **START,

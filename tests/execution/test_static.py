@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.execution.simulated_repeats import retry
+from tests.execution.simulated_world import Asked
 from tests.execution.story import Story, told
 
 STOP = {"type": "flow.stop_and_error", "params": {"message": "on purpose"}}
@@ -43,6 +46,20 @@ async def test_a_node_that_raised_keeps_nothing_though_its_items_pass_on(story: 
 
     assert (await story.row()).status == "succeeded"
     assert await kept(story) == {"one": {"runs": 1, "items": 1}, "": {"runs": 1, "items": 1}}
+
+
+@pytest.mark.parametrize("asked", [Asked(pinned=True), Asked(until="two")])
+def test_a_test_run_reads_static_data_and_changes_none(asked: Asked) -> None:
+    @told
+    async def tell(story: Story) -> None:
+        await story.begin(workflow("start > one", "one > two", one=TALLY, two=TALLY))
+        await story.submit([{}], asked)
+        await story.quiet()
+
+        assert (await story.row()).status == "succeeded"
+        assert await kept(story) == {}
+
+    tell()
 
 
 @told

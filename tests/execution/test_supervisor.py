@@ -109,8 +109,34 @@ async def test_calling_a_workflow_that_is_not_there_fails_the_node_with_its_code
     assert (ended.failure.code, ended.failure.node) == ("workflow.not_found", "sub")
 
 
-def calling(workflow_id: str) -> dict[str, Any]:
-    return {"sub": {"type": "flow.sub_workflow", "params": {"workflow": workflow_id}}}
+def calling(workflow_id: str, **params: Any) -> dict[str, Any]:
+    return {"sub": {"type": "flow.sub_workflow", "params": {"workflow": workflow_id, **params}}}
+
+
+@pytest.mark.parametrize("callee", ["nope", "strict", "w"])
+async def test_a_call_that_nobody_waits_for_fails_its_node_where_it_cannot_be_made(server: Server, callee: str) -> None:
+    trigger = {"start": {"type": "trigger.manual", "params": {"inputs": {"id": {"required": True}}}}}
+    await server.save("strict", {**trigger, **SET}, ["start > set"])
+    await server.save("w", calling(callee, wait=False, call="per_item"), ["start > sub"])
+    execution_id, _ = await server.submit("w", [{"id": 1}, {"n": 2}])
+
+    ended = await server.ended(execution_id)
+
+    codes = {"nope": "workflow.not_found", "strict": "workflow.input_invalid", "w": "workflow.call_cycle"}
+    assert ended.failure is not None
+    assert (ended.status, ended.failure.code, ended.failure.node) == ("failed", codes[callee], "sub")
+
+
+async def test_a_call_for_each_item_names_the_item_as_its_caller_knows_it(server: Server) -> None:
+    trigger = {"start": {"type": "trigger.manual", "params": {"inputs": {"n": {"type": "integer"}}}}}
+    await server.save("strict", {**trigger, **SET}, ["start > set"])
+    await server.save("w", calling("strict", call="per_item"), ["start > sub"])
+    execution_id, _ = await server.submit("w", [{"n": 1}, {"n": "two"}])
+
+    ended = await server.ended(execution_id)
+
+    assert ended.failure is not None
+    assert ended.failure.message.startswith("Item 1: the field `n` must be")
 
 
 async def test_calls_end_at_the_depth_limit(server: Server) -> None:
@@ -123,6 +149,11 @@ async def test_calls_end_at_the_depth_limit(server: Server) -> None:
     ended = await server.ended(execution_id)
     assert ended.failure is not None
     assert ended.failure.code == "workflow.call_too_deep"
+    way = ended.failure.message
+    assert way.startswith("In `w1` (exe_")
+    assert way.endswith("Workflows call each other too deeply.")
+    assert way.count("In `w") == 3  # The first that was called, and where it happened.
+    assert len(way) < 300
     page = await server.store.list_executions("default", limit=100)
     assert len(page.items) == CALL_DEPTH_MAX + 1
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypeGuard
 
 import pytest
 
@@ -252,3 +253,19 @@ async def test_a_queued_execution_whose_plan_is_gone_ends_with_the_reason(server
     ended = await server.ended(lost.id)
     assert ended.failure is not None
     assert ended.failure.code == "workflow.version_not_found"
+
+
+async def test_a_node_fails_whose_rate_the_store_refuses(server: Server) -> None:
+    key = "crm-{{ $json.customer }}"
+    limited = {"limit": {"type": "flow.rate_limit", "params": {"limit": 5, "key": key}, "on_error": "error_output"}}
+    await server.save("w", {**limited, **SET}, ["start > limit", "limit.error > set"])
+    execution_id, _ = await server.submit("w", [{"customer": "a\x00b"}])
+
+    assert (await server.ended(execution_id)).status == "succeeded"
+    [error] = [event.outputs["error"] for event in await server.events(execution_id) if _gave_error(event)]
+    assert error.items[0].error is not None
+    assert error.items[0].error.code == "storage.text_refused"
+
+
+def _gave_error(event: e.Event) -> TypeGuard[e.NodeFinished]:
+    return isinstance(event, e.NodeFinished) and "error" in event.outputs

@@ -396,6 +396,32 @@ def test_what_a_type_says_of_its_parameters_together_is_told() -> None:
     assert problem.message == "Give `body` or `body_text`, not both."
 
 
+def test_what_a_type_says_of_its_parameters_together_is_told_where_others_are_expressions() -> None:
+    [twice] = params(
+        "flow.switch",
+        {"cases": [{"port": "a", "when": "{{ $json.x }}"}, {"port": "a", "when": "{{ $json.y }}"}]},
+    )
+    [both] = params("flow.switch", {"route": "{{ $json.x }}", "cases": [{"port": "a", "when": "{{ $json.y }}"}]})
+
+    assert (twice.code, twice.path) == ("params.invalid_value", "/nodes/a/params/cases")
+    assert twice.message == "`cases`: Two cases have the same port; join their conditions with `or` instead."
+    assert (both.path, both.message) == ("/nodes/a/params", "Give either `cases`, or `route` with `ports`.")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "given"),
+    [
+        ("flow.parallel", {"join": "all", "quorum": "{{ $json.n }}"}),
+        ("flow.switch", {"route": "{{ $json.x }}", "ports": ["a"], "all_matches": "{{ $json.all }}"}),
+        ("flow.wait", {"mode": "duration", "seconds": "{{ $json.seconds }}"}),
+        ("data.aggregate", {"operations": [{"operation": "{{ $json.how }}"}, {"operation": "{{ $json.how }}"}]}),
+        ("data.aggregate", {"operations": "{{ $json.how }}", "group_by": ["{{ $json.path }}"]}),
+    ],
+)
+def test_what_expressions_may_put_right_is_no_problem(type_name: str, given: Any) -> None:
+    assert [problem for problem in params(type_name, given) if problem.code.startswith("params.")] == []
+
+
 # --- the rest of a node and of the settings ------------------------------------------------------------------------
 
 

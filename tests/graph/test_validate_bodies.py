@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ def found_in(nodes: Mapping[str, Any], edges: Sequence[str]) -> Checked:
     return check(each(nodes, edges), REGISTRY)
 
 
-def container(type_name: str, bodies: Mapping[str, Any]) -> Checked:
-    return checked({"a": {"type": type_name, "bodies": bodies}}, ["start > a"])
+def container(type_name: str, bodies: Mapping[str, Any], params: Mapping[str, Any] = MappingProxyType({})) -> Checked:
+    return checked({"a": {"type": type_name, "bodies": bodies, "params": dict(params)}}, ["start > a"])
 
 
 def setting(text: str) -> dict[str, Any]:
@@ -109,6 +110,19 @@ def test_a_container_whose_bodies_the_author_names_needs_one() -> None:
     assert container("flow.parallel", {"any_name": PASS}).problems == ()
     problem = only(container("flow.parallel", {}))
     assert (problem.code, problem.path, problem.blocks) == ("node.missing_body", "/nodes/a/bodies", "run")
+
+
+@pytest.mark.parametrize("quorum", [2, 4])
+def test_a_quorum_of_more_bodies_than_there_are_is_told(quorum: int) -> None:
+    problem = only(container("flow.parallel", {"any_name": PASS}, {"join": "quorum", "quorum": quorum}))
+
+    assert (problem.code, problem.path, problem.blocks) == ("node.missing_body", "/nodes/a/bodies", "run")
+    assert problem.message == f"With these parameters `flow.parallel` needs {quorum} bodies, and there are 1."
+
+
+def test_a_quorum_that_an_expression_gives_is_known_only_when_it_runs() -> None:
+    assert container("flow.parallel", {"x": PASS}, {"join": "quorum", "quorum": "{{ $json.n }}"}).problems == ()
+    assert container("flow.parallel", {"x": PASS, "y": PASS}, {"join": "quorum", "quorum": 2}).problems == ()
 
 
 def test_a_misspelt_body_is_told_once_and_mended() -> None:

@@ -16,17 +16,16 @@ TESTS = Path(__file__).parent / "tools"
 #: Use cases that no tool offers, and why.
 WITHOUT_A_TOOL = {
     "answer_resume_link": "What the holder of a link does, without a key; answer_wait is the tool.",
-    "cancel_execution": "Ending another's work is for people so far; agents start short runs.",
-    "continue_execution": "As pause_execution.",
+    "continue_execution": "control_execution continues, too.",
     "delete_workflow": "Agents unlearn nothing by deleting; it needs an elicited confirmation first.",
     "get_status": "Figures of the server are for who operates it.",
     "list_versions": "get_workflow tells the latest number, and diff_versions what changed.",
     "list_waits": "get_execution shows the waits of the execution that an agent is about.",
-    "pause_execution": "Holding up another's work is for people, as cancelling it is.",
+    "pause_execution": "control_execution pauses, too.",
     "prune_executions": "What is kept is for who operates the server; it happens by itself.",
     "read_resume_link": "What the holder of a link sees; get_execution shows an agent the same.",
     "trigger_workflow": "What run_workflow and the webhooks call; no request of its own.",
-    "unpublish_workflow": "Disarming is for people so far.",
+    "unpublish_workflow": "publish_workflow unpublishes, too.",
     "wait_execution": "run_workflow waits; get_execution is asked again.",
     "watch_execution": "A stream; comes with resources.",
 }

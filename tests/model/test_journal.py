@@ -15,7 +15,8 @@ from budflow.model.execution import Mode, Origin, Parent, Place, WaitReason
 from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, Item, ItemError, ItemList
 from budflow.model.item_codec import decode_items, encode_items
-from budflow.model.journal import EventUnreadable, EventUnwritable, decode, encode
+from budflow.model.journal import EventUnwritable, decode, encode
+from budflow.model.journal_row import EventOfNewerRelease, EventUnreadable, check_order
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -88,7 +89,7 @@ EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
         e.ChildFinished, times, texts, counts, statuses, item_lists(), st.none() | failures, rounds
     ),
     e.ParamsResolved: st.builds(e.ParamsResolved, times, texts, counts, objects, rounds, st.none() | failures),
-    e.Reserved: st.builds(e.Reserved, times, texts, counts, times, rounds),
+    e.Reserved: st.builds(e.Reserved, times, texts, counts, times, rounds, st.none() | failures),
     e.RoundsFinished: st.builds(
         e.RoundsFinished,
         times,
@@ -206,12 +207,12 @@ def test_dates_are_written_as_text_and_other_sequences_as_lists() -> None:
 
 
 def test_an_unknown_type_is_told() -> None:
-    with pytest.raises(EventUnreadable, match=r"node\.exploded at 4"):
+    with pytest.raises(EventOfNewerRelease, match=r"node\.exploded at 4"):
         decode(e.StoredEvent(4, "node.exploded", 1, NOW, b"{}"))
 
 
 def test_a_newer_version_is_told_whatever_its_payload() -> None:
-    with pytest.raises(EventUnreadable, match="newer") as caught:
+    with pytest.raises(EventOfNewerRelease, match="newer") as caught:
         decode(e.StoredEvent(4, e.Finished.TYPE, e.Finished.VERSION + 1, NOW, b"?"))
 
     assert caught.value.details == {"seq": 4, "version": 2}
@@ -257,6 +258,22 @@ def test_a_payload_with_one_part_malformed_is_told(row: e.StoredEvent, path: lis
 
     with pytest.raises(EventUnreadable, match="malformed"):
         decode(e.StoredEvent(0, row.type, row.version, NOW, orjson.dumps(shape)))
+
+
+def test_of_a_missing_field_it_is_said_that_it_is_missing() -> None:
+    with pytest.raises(EventUnreadable, match=r"^Event 3 .* is malformed: the field `trigger` is missing\."):
+        decode(e.StoredEvent(3, e.Admitted.TYPE, e.Admitted.VERSION, NOW, b"{}"))
+
+
+@pytest.mark.parametrize(("seqs", "missing"), [((1, 2), 0), ((0, 2), 1), ((0, 1, 1), 2), ((0, 1, 3, 4), 2)])
+def test_a_gap_in_a_journal_is_told(seqs: tuple[int, ...], missing: int) -> None:
+    rows = [encode(seq, e.Paused(NOW, "me")) for seq in seqs]
+
+    with pytest.raises(EventUnreadable, match=f"^Event {missing} is missing") as caught:
+        check_order(rows, 0)
+
+    assert caught.value.details == {"seq": missing}
+    check_order(rows[:0], 7)
 
 
 # --- older versions ------------------------------------------------------------------------------------------------

@@ -233,8 +233,11 @@ def _play_control(
 def _fed(spec: NodeSpec, params: RawParams, items: Sequence[Item]) -> Iterator[tuple[Item, int]]:
     """The items of a control node, each with the index of the input item that it is of."""
     for index, item in enumerate(items):
-        listed = getattr(_resolve(spec, params, items, index), spec.feed) if spec.feed is not None else None
-        if listed is None:
+        # A function stands for expressions, whose null is no list; a null in the document is one left out.
+        given = params(item.json).keys() if callable(params) else {name for name in params if params[name] is not None}
+        if spec.feed is None or spec.feed not in given:
             yield item, index
+            continue
+        listed = getattr(_resolve(spec, params, items, index), spec.feed)
         for element in listed or ():
             yield Item(element if isinstance(element, dict) else {"value": element}), index

@@ -44,17 +44,19 @@ def fetching(loopback: Loopback, path: str = "/") -> Flow:
     return Flow({"fetch": fetch}, ["start > fetch"])
 
 
-def packed(execution: Execution, admitted: e.Admitted) -> bytes:
+def packed(execution: Execution, *events: e.Event) -> bytes:
     """The work as the owner sends it; the plan is made over there."""
     _, plan = plan_of({"start": {"type": "trigger.manual"}}, [])
-    return pack_work(Work(execution, {}, plan, (admitted,)))
+    return pack_work(Work(execution, {}, plan, events))
 
 
-async def begin(actor: RunnerActor, flow: Flow, execution_id: str = "exe_1") -> Report:
+async def begin(
+    actor: RunnerActor, flow: Flow, execution_id: str = "exe_1", *events: e.Event, workflow_id: str = ""
+) -> Report:
     now = utc_now()
-    execution = Execution(execution_id, "default", new_id("wf"), 1, "api", "running", now)
+    execution = Execution(execution_id, "default", workflow_id or new_id("wf"), 1, "api", "running", now)
     admitted = e.Admitted(now, "start", "api", "test", ItemList.of([{}]))
-    return unpack_report(await actor.begin(packed(execution, admitted), orjson.dumps(flow.document("test"))))
+    return unpack_report(await actor.begin(packed(execution, admitted, *events), orjson.dumps(flow.document("test"))))
 
 
 async def resume(actor: RunnerActor, *, durable: bool) -> Report:
@@ -72,6 +74,13 @@ async def test_a_pure_run_is_one_report(actor: RunnerActor) -> None:
     ]
     assert report.done
     assert not await actor.drop("exe_1")
+
+
+async def test_a_partial_run_is_not_taken_for_a_whole_one_of_the_same_version(actor: RunnerActor) -> None:
+    part = Flow({}, [])
+    for flow, nodes in ((PURE, ["start", "a"]), (part, ["start"]), (PURE, ["start", "a"])):
+        report = await begin(actor, flow, workflow_id="wf_same")
+        assert [event.node for event in report.events if isinstance(event, e.NodeFinished)] == nodes
 
 
 async def test_an_effect_waits_until_the_owner_says_that_its_start_is_durable(actor: RunnerActor) -> None:
@@ -125,6 +134,17 @@ async def test_a_fault_of_the_engine_is_reported(actor: RunnerActor, monkeypatch
 
     assert report.done
     assert report.broken == "RuntimeError: a fault"
+
+
+async def test_a_journal_that_does_not_fit_its_workflow_is_reported_as_such(actor: RunnerActor) -> None:
+    odd = e.NodeFinished(utc_now(), "a", utc_now(), {}, 1, None, (3,))
+
+    report = await begin(actor, PURE, "exe_1", odd)
+
+    assert report.done
+    assert report.unreadable
+    assert report.broken is not None
+    assert report.broken.startswith("Event 1 (node.finished) does not fit")
 
 
 async def test_only_the_most_recent_plans_are_kept(actor: RunnerActor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from budflow.execution.records import JournalWrite, TriggerKey
+from budflow.model.event import CancelRequested, Finished
 from budflow.model.execution import (
     Claim,
     Execution,
@@ -20,6 +21,7 @@ from budflow.model.execution import (
     Parent,
 )
 from budflow.model.identity import utc_now
+from budflow.model.journal import decode
 from budflow.services.ports import Store
 from budflow.storage.errors import TextRefused, WriteConflict
 from budflow.storage.rows import DUE
@@ -220,9 +222,25 @@ async def test_the_oldest_ends_where_it_is_queued(store: Store) -> None:
     await store.admit(youngest, FIRST)
 
     assert await row_of(store, oldest.id) == replace(oldest, status="cancelled", finished_at=youngest.created_at)
-    last = (await store.read_events("default", oldest.id))[-1]
-    assert (last.seq, last.type, last.payload) == (2, "execution.finished", b'{"status":"cancelled","failure":null}')
+    asked, last = map(decode, (await store.read_events("default", oldest.id))[2:])
+    assert isinstance(asked, CancelRequested)
+    assert asked.by == f"cancel_oldest:{youngest.id}"
+    assert isinstance(last, Finished)
+    assert last.status == "cancelled"
     assert await row_of(store, youngest.id) == youngest
+
+
+async def test_the_oldest_is_left_to_a_runner_where_it_had_begun_and_lost_its_own(store: Store) -> None:
+    begun = await running(store, limit=Limit("wf_a", 1, "cancel_oldest"))
+    await store.give_back("r1")
+
+    await store.admit(limited("cancel_oldest"), FIRST)
+
+    row = await row_of(store, begun.execution_id)
+    assert (row.status, row.cancelling) == ("queued", True)
+    [signal] = await store.signals_of(begun.execution_id)
+    assert signal.key == "cancel"
+    assert begun.execution_id in {claim.execution_id for claim, _ in await store.claim("r2", limit=9)}
 
 
 async def test_of_many_at_once_only_the_last_is_left(store: Store) -> None:

@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
 from budflow.execution.records import RateAsk
 from budflow.model.identity import utc_now
 from budflow.services.ports import Store
+from budflow.storage.errors import TextRefused
 
 
 def ask(amount: int = 1, key: str = "api") -> RateAsk:
@@ -24,3 +27,9 @@ async def test_keys_and_projects_have_rates_of_their_own(store: Store) -> None:
     await store.reserve("default", ask(1_000))
     for project, key in (("default", "other"), ("elsewhere", "api")):
         assert await store.reserve(project, ask(key=key)) - utc_now() < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("key", ["a\x00b", "\ud800"])
+async def test_a_key_that_no_database_can_keep_is_refused(store: Store, key: str) -> None:
+    with pytest.raises(TextRefused):
+        await store.reserve("default", ask(key=key))

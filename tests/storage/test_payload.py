@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 from budflow.storage.payload import PLAIN, PLAIN_BYTES_MAX, ZSTD, packer, unpack
 
 
@@ -24,3 +26,8 @@ def test_a_payload_that_would_grow_is_not_compressed() -> None:
 
     assert packer()(payload) == (PLAIN, payload)
     assert unpack(PLAIN, payload) == payload
+
+
+@pytest.mark.parametrize(("encoding", "stored"), [(ZSTD, b"not zstd"), (ZSTD, b""), (7, b"{}")])
+def test_what_cannot_be_unpacked_is_empty(encoding: int, stored: bytes) -> None:
+    assert unpack(encoding, stored) == b""

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -650,3 +651,21 @@ async def test_an_authors_words_from_inside_a_loop_are_told(server: HttpServer) 
     nodes = {"stop": True, "stop[3]": True, "stop[3][0]": True, "each": False, "gone[1]": False, "no path": False}
     told = {node: webhook_door._is_authored(plan, Failure("a.b", "Sold out.", node=node)) for node in nodes}
     assert told == nodes
+
+
+async def test_a_type_that_is_gone_since_the_workflow_was_published_is_told_without_its_name(
+    server: HttpServer,
+) -> None:
+    workflow_id = await server.publish(greeting())
+    store = server.runtime.services.store
+    assert isinstance(store, MemoryStore)
+    [version] = store._versions[workflow_id]
+    nodes = {**version.document["nodes"], "greet": {"type": "secret.type", "params": {}}}
+    store._versions[workflow_id] = [replace(version, document={**version.document, "nodes": nodes})]
+    server.runtime.services.plans._kept.clear()
+
+    answer = await server.stranger.post("/webhook/greet/you")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "node.unknown_type")
+    assert answer.json()["hint"]
+    assert "secret" not in answer.text

@@ -138,6 +138,8 @@ def publish(
     out().print(f"{workflow_id}: version {view['workflow']['published_version']} is published.", markup=False)
     for webhook in view["webhooks"]:
         out().print(f"  {webhook}", markup=False)
+    if view["problems"]:
+        out().print(problems_table(view["problems"]))
 
 
 @app.command()

@@ -33,8 +33,8 @@ class ForEachParams(Params):
     items: list[Any] | None = Field(
         default=None,
         description="The list to walk through, such as {{ $json.lines }}; it is read from every item that comes in, "
-        'one list after the other. An element that is no object is seen as {"value": element}. Left out, the items '
-        "themselves.",
+        'one list after the other. An element that is no object is seen as {"value": element}. Null that an expression '
+        "gives, such as {{ $json?.lines }}, is an empty list. Left out, the items themselves.",
     )
     batch_size: int = Field(default=1, ge=1, le=1_000_000, description="Items that one round of the body gets.")
     concurrency: int = Field(
@@ -158,6 +158,7 @@ def _begin(event: Begin[ForEachParams]) -> tuple[ControlState, Sequence[ControlC
             "started": 0,
             "ended": 0,
             "progress": {"done": 0, "total": event.items},
+            **({} if event.postponed is None else {"postponed": event.postponed}),
         }
     )
 
@@ -175,8 +176,16 @@ def _go_on(state: Mapping[str, Any]) -> tuple[ControlState, Sequence[ControlComm
     if state["ended"] == state["rounds"]:
         return None, [Settle(_outputs(state))]
     started = min(state["rounds"], state["ended"] + state["open_max"])
-    rounds = range(state["started"], started)
+    rounds = [_round(state, position) for position in range(state["started"], started)]
     return {**state, "started": started}, [StartBody(BODY, _part(state, number), number) for number in rounds]
+
+
+def _round(state: Mapping[str, Any], position: int) -> int:
+    """The round that begins as this one of all: in their order, but that one of them may be postponed."""
+    late, behind = state.get("postponed", (0, 0))
+    if position == behind:
+        return int(late)
+    return position + 1 if late <= position < behind else position
 
 
 def _part(state: Mapping[str, Any], number: int) -> FromItems:

@@ -50,6 +50,12 @@ class ParallelParams(Params):
         return self
 
 
+def bodies_needed(params: Mapping[str, Any]) -> int:
+    """How many bodies raw, perhaps faulty parameters ask for."""
+    quorum = params.get("quorum")
+    return quorum if isinstance(quorum, int) and params.get("join") == "quorum" else 1
+
+
 def _fetch(address: str) -> dict[str, Any]:
     key = address.partition(".")[0]
     return {
@@ -62,7 +68,7 @@ def _fetch(address: str) -> dict[str, Any]:
     "flow.parallel",
     kind="control",
     params=ParallelParams,
-    bodies=Bodies(named_by_author=True),
+    bodies=Bodies(named_by_author=True, at_least=bodies_needed),
     examples=[
         Example(
             title="Do two things at the same time and go on with both results",

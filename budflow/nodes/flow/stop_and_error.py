@@ -8,6 +8,9 @@ from budflow.model.control import Begin, ControlCommand, ControlEvent, ControlSt
 from budflow.model.failure import Failure
 from budflow.model.node import Example, Params, node
 
+#: Beside a message of the author's own, which says what is wrong.
+HINT = "The workflow ends like this by its own rules: the message is its author's."
+
 
 class StopAndErrorParams(Params):
     """What the failure says."""
@@ -46,5 +49,5 @@ def stop_and_error(state: ControlState, event: ControlEvent) -> tuple[ControlSta
     (`error_output`) or by `main` (`continue`).
     """
     if isinstance(event, Begin):
-        return None, [Fail(Failure(event.params.code, event.params.message))]
+        return None, [Fail(Failure(event.params.code, event.params.message, HINT))]
     return state, []

@@ -53,7 +53,8 @@ class SubWorkflowParams(Params):
     wait: Annotated[bool, Static] = Field(
         default=True,
         description="Wait for the end and go on with the result. When false the items go on unchanged as soon as the "
-        "calls were made; what becomes of them, a failure too, does not come back here.",
+        "calls were made; what becomes of them, a failure too, does not come back here. A call that cannot be made, "
+        "such as of a workflow that is not published or does not take the items, fails the node all the same.",
     )
 
 

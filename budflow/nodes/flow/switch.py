@@ -33,10 +33,10 @@ class SwitchParams(Params):
         max_length=CASES_MAX,
         description="The cases, asked from the first to the last. Not together with `route`.",
     )
-    route: str | None = Field(
+    route: Annotated[str, Field(coerce_numbers_to_str=True)] | None = Field(
         default=None,
         description="Instead of `cases`: the name of the port that the item takes, one of `ports`; an expression, such "
-        "as {{ $json.kind }}. Null and names of no port lead where `fallback` says.",
+        "as {{ $json.kind }}. Null, numbers and names of no port lead where `fallback` says.",
     )
     ports: Annotated[list[PortName], Static] = Field(
         default_factory=list,

@@ -84,7 +84,8 @@ class WaitParams(Params):
     text: str = Field(
         default="",
         max_length=10_000,
-        description="For `approval`, `form` and `webhook`: what who answers is shown, such as Pay {{ $json.total }}?",
+        description="For `approval`, which cannot go without, `form` and `webhook`: what who answers is shown, such as "
+        "Pay {{ $json.total }}?",
     )
     fields: list[FormField] | None = Field(
         default=None, min_length=1, max_length=100, description="For `form`: what is asked for."
@@ -188,10 +189,11 @@ def wait(state: ControlState, event: ControlEvent) -> tuple[ControlState, Sequen
 
     `duration`, `date`, `webhook` and `form` let the items leave by `main`, `approval` by `approved` or `rejected`. The
     execution shows its open waits, each with the address that answers it: GET only shows what is asked, POST answers,
-    once. The answer stands in the field `answer` of every item: what was sent for `webhook`, an object of the fields
-    for `form`, and {"approved": …, "comment": …, "by": …} for `approval`. All items wait together, with parameters
-    computed from the first: to wait for each one alone, put it into the body of a `flow.for_each`, with `concurrency`
-    for as many as shall wait at once.
+    once. An address works for 30 days, or as long as the server's `resume_link_seconds` says, however long the wait is:
+    after that the execution shows a new one, or answer with `budflow wait answer`. The answer stands in the field
+    `answer` of every item: what was sent for `webhook`, an object of the fields for `form`, and {"approved": …,
+    "comment": …, "by": …} for `approval`. All items wait together, with parameters computed from the first: to wait
+    for each one alone, put it into the body of a `flow.for_each`, with `concurrency` for as many as shall wait at once.
     """
     match event:
         case Begin(params=params):

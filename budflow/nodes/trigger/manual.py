@@ -56,14 +56,15 @@ class ManualParams(Params):
     )
 
 
-def checked_items(params: ManualParams, items: ItemList) -> ItemList:
+def checked_items(params: ManualParams, items: ItemList, first: int = 0) -> ItemList:
     """The items with the defaults of what they lack; the same list where nothing was missing.
 
-    Raises InputInvalid, which names the field, the item's index and what was expected; nothing is changed then.
+    Raises InputInvalid, which names the field, the item's index, counted from `first`, and what was expected; nothing
+    is changed then.
     """
     if not params.inputs:
         return items
-    checked = [_checked(params.inputs, index, item) for index, item in enumerate(items.items)]
+    checked = [_checked(params.inputs, index, item) for index, item in enumerate(items.items, first)]
     if all(new is old for new, old in zip(checked, items.items, strict=True)):
         return items
     return ItemList(checked, items.lineage)

@@ -1,6 +1,7 @@
 """Everything in this process's memory: what `budflow run` uses, and what the other adapters are compared with."""
 
 import secrets
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -95,7 +96,9 @@ class MemoryStore:
     ) -> list[StoredEvent]:
         if await self.get_execution(project_id, execution_id) is None:
             return []
-        return self._tables.journals[execution_id][after + 1 : after + 1 + limit]
+        journal = self._tables.journals[execution_id]
+        start = bisect_right(journal, after, key=lambda event: event.seq)
+        return journal[start : start + limit]
 
     async def send_signal(self, project_id: str, signal: Signal) -> Execution | None:
         return signals.send_signal(self._tables, project_id, signal)
@@ -146,6 +149,7 @@ class MemoryStore:
         return sum(execution.status == "queued" for execution in self._tables.executions.values())
 
     async def reserve(self, project_id: str, ask: RateAsk) -> datetime:
+        refuse_unstorable(key=ask.key)
         spacing = timedelta(seconds=ask.per_seconds / ask.limit)
         free_at = max(self._rates.get((project_id, ask.key), utc_now()), utc_now()) + ask.amount * spacing
         self._rates[project_id, ask.key] = free_at

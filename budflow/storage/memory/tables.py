@@ -83,7 +83,8 @@ def _known(tables: Tables, wanted: Write) -> Known:
                 known.groups.setdefault(limit.key, {})[execution.id] = parent is not None and parent.awaited
                 ids.add(execution.id)
     for id_ in ids & tables.executions.keys():
-        row, next_seq = tables.executions[id_], len(tables.journals[id_])
+        row, journal = tables.executions[id_], tables.journals[id_]
+        next_seq = journal[-1].seq + 1 if journal else 0
         known.heads[id_] = Head(row.project_id, row.status, row.token, next_seq, row.cancelling, attached=True)
         known.signals[id_] = set(tables.signals[id_])
     return known

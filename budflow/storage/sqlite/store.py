@@ -89,8 +89,8 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writer.close()
         await asyncio.to_thread(self._readers.shutdown)
-        for engine in self._engines:
-            engine.dispose()
+        for engine in reversed(self._engines):  # The writer last: SQLite then writes the WAL into the file, and
+            engine.dispose()  # removes it, so that the next start need not read it. Who only reads cannot.
 
     async def admit(
         self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None

@@ -69,6 +69,12 @@ def test_the_lists_of_all_items_are_walked_through() -> None:
     assert walk(lambda found: {"items": found["lines"]}, given).ports == {"main": [{"n": 2}, {"n": 4}, {"n": 6}]}
 
 
+def test_a_list_that_is_missing_has_no_elements() -> None:
+    ran = walk(lambda found: {"items": found.get("lines")}, [{"n": 1}, {"lines": [{"n": 2}]}, {"lines": None}])
+
+    assert ran.ports == {"main": [{"n": 4}]}
+
+
 def test_elements_that_are_no_objects_become_some() -> None:
     ran = walk({"items": [1, "two", None]}, [{}], body=lambda items: items)
 
@@ -136,6 +142,18 @@ def test_the_state_does_not_grow_with_the_items() -> None:
 
     assert started == [StartBody("body", FromItems(19_998, 19_999), 19_998)]
     assert len(json.dumps(state)) < 300
+
+
+def test_a_round_that_is_run_again_begins_behind_those_that_are_kept() -> None:
+    decide = spec_of("flow.for_each").call
+    state, commands = decide(None, Begin(ForEachParams(concurrency=1), 5, postponed=(1, 3)))
+    started = [*commands]
+    for _ in range(4):
+        state, commands = decide(state, BodyEnded("body", started[-1].round, 1))
+        started += commands
+
+    assert [command.round for command in started] == [0, 2, 3, 1, 4]
+    assert [command.source for command in started] == [FromItems(n, n + 1) for n in (0, 2, 3, 1, 4)]
 
 
 def test_the_last_round_settles_it() -> None:

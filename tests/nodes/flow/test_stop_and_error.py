@@ -5,14 +5,15 @@ from pydantic import ValidationError
 
 from budflow.model.control import CallEnded
 from budflow.model.failure import Failure
-from budflow.nodes.flow.stop_and_error import StopAndErrorParams
+from budflow.nodes.flow.stop_and_error import HINT, StopAndErrorParams
 from tests.nodes.harness import run, spec_of
 
 
 def test_the_failure_has_the_authors_message_and_is_not_tried_again() -> None:
     ran = run("flow.stop_and_error", {"message": "No lines."}, [{"id": 1}, {"id": 2}])
 
-    assert ran.failed[0] == Failure("workflow.stopped", "No lines.", retriable=False)
+    assert ran.failed[0] == Failure("workflow.stopped", "No lines.", HINT, retriable=False)
+    assert HINT
     assert ran.ports == {"error": [{"id": 1}, {"id": 2}]}
 
 

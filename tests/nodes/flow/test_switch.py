@@ -58,7 +58,13 @@ def test_an_expression_may_name_the_port() -> None:
 
 
 def test_a_route_that_is_no_text_fails_the_item() -> None:
-    assert run("flow.switch", ROUTE, [{"kind": 3}, {"kind": "a"}]).lineage == {"a": [1], "error": [0]}
+    assert run("flow.switch", ROUTE, [{"kind": ["a"]}, {"kind": "a"}]).lineage == {"a": [1], "error": [0]}
+
+
+def test_a_number_is_the_name_of_no_port() -> None:
+    kinds: list[Any] = [{"kind": 3}, {"kind": 0.5}, {"kind": "a"}]
+
+    assert run("flow.switch", {**ROUTE, "fallback": "port"}, kinds).lineage == {"a": [2], "fallback": [0, 1]}
 
 
 def test_the_ports_of_a_route_are_those_that_are_named() -> None:

@@ -125,9 +125,7 @@ def test_a_blob_that_is_written_again_is_young_again(blobs: DirectoryBlobs) -> N
 
 
 @pytest.mark.parametrize("wrong", [b"wrong bytes", b"some", b""], ids=["changed", "cut off", "empty"])
-def test_a_blob_that_the_disk_changed_is_mended_by_whoever_writes_it_again(
-    blobs: DirectoryBlobs, wrong: bytes
-) -> None:
+def test_a_blob_that_the_disk_changed_is_mended_by_whoever_writes_it_again(blobs: DirectoryBlobs, wrong: bytes) -> None:
     ref = put(blobs, b"some bytes!")
     path = blobs.path("default", ref.sha256)
     path.write_bytes(wrong)
