@@ -257,7 +257,8 @@ class Intake:
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Until it happens, at most so long; then it is to happen anew."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # Unlike `wait_for`, it never swallows that its task is cancelled.
+            await event.wait()
         event.clear()
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from random import Random
 from typing import BinaryIO
 
@@ -10,10 +11,14 @@ from budflow.model.item import BlobRef
 
 
 class SimulatedBlobs:
-    """Meets budflow.execution.blobs.BlobStore. Each blob cannot be written with a chance of `faulty`."""
+    """Meets budflow.execution.blobs.BlobStore. Each blob cannot be written with a chance of `faulty`.
+
+    `deadly`: whoever is to die does so behind a blob, before anything refers to it; by `after_next`, which is set then.
+    """
 
     def __init__(self, random: Random) -> None:
-        self.random, self.faulty = random, 0.0
+        self.random, self.faulty, self.deadly = random, 0.0, False
+        self.after_next: Callable[[], object] | None = None
         self.kept: dict[tuple[str, str], bytes] = {}
         self.open: set[SimulatedWriter] = set()
 
@@ -49,6 +54,9 @@ class SimulatedWriter:
         sha256 = hashlib.sha256(blob).hexdigest()
         self._blobs.kept[self._project_id, sha256] = blob
         self._blobs.open.discard(self)
+        after, self._blobs.after_next = self._blobs.after_next, None
+        if after is not None:
+            after()
         return BlobRef(sha256, len(blob))
 
     def abandon(self) -> None:

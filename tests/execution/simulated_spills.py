@@ -45,6 +45,7 @@ async def spill_lists(seed: int, faults: Faults) -> set[str]:
     }
     if racing and world.random.random() < 0.5:
         world.blobs.faulty = 0.1
+    world.blobs.deadly = seed % 4 != 0
     with little_memory(much):
         await live(world, documents, [use(world) for _ in range(world.random.choice([1, 2, 3]))])
         await check_world(world)

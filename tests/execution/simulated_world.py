@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -124,7 +125,10 @@ class World:
         for kind in kinds:
             server = await self.server()
             if kind == "death" and self.random.random() < 0.5:
-                server.writes_left = self.random.randrange(80)
+                if self.blobs.deadly:
+                    self.blobs.after_next = partial(server.loop.call_soon, server.die)
+                else:
+                    server.writes_left = self.random.randrange(80)
                 await asyncio.wait([server.gone], timeout=20)
                 server.die()
             else:

@@ -214,7 +214,7 @@ MUTANTS_BESIDE: dict[str, tuple[str, object, str, Any]] = {
     "a retry has keys of its own": ("retries and forks", retry_execution, "submit_repetition", _with_keys_of_its_own),
     "what failed is taken for done": ("retries and forks", repeat._Selection, "_ended_well", lambda *_: True),
     "blobs are not noted": ("lists in blobs", Settled, "with_blobs", lambda _: iter(())),
-    "what a node gave before is not written": ("thinned journals", ThinLink, "_write", lambda _: None),
+    "what a node gave before is not written": ("thinned journals", ThinLink, "write", lambda _: None),
     "pinned data is not used": ("partial and test runs", Work, "pinned", property(lambda _: False)),
 }
 

@@ -11,7 +11,7 @@ ROUTE = Route(
     PublishWorkflow,
     PublishedView,
     Example(
-        answer={"workflow": PUBLISHED, "webhooks": ["POST /webhook/greet"], "inputs": {}},
+        answer={"workflow": PUBLISHED, "webhooks": ["POST /webhook/greet"], "inputs": {}, "problems": []},
         parameters={"workflow_id": WORKFLOW_ID},
         body={"version": 1},
     ),

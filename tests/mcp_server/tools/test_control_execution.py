@@ -1,26 +1,26 @@
 """control_execution over MCP."""
 
-from typing import Any
-
 import pytest
 
 from tests.api.waits import waiting_for
 from tests.mcp_server.conftest import Agent
+from tests.until import until
 
 
-async def started(agent: Agent, seconds: float = 3600) -> str:
-    """An execution that waits."""
-    created = await agent.call("create_workflow", document=waiting_for("duration", seconds=seconds))
-    ran = await agent.call("run_workflow", workflow_id=created["workflow"]["id"], wait_seconds=0)
+async def started(agent: Agent) -> str:
+    """An execution that waits for an answer."""
+    created = await agent.call("create_workflow", document=waiting_for("webhook"))
+    ran = await agent.call("run_workflow", workflow_id=created["workflow"]["id"], wait_seconds=10)
+    assert ran["execution"]["waiting"] == "webhook"
     return str(ran["execution"]["id"])
 
 
-async def eventually(agent: Agent, execution_id: str, status: str, waiting: str | None = None) -> dict[str, Any]:
-    while True:
-        read = await agent.call("get_execution", execution_id=execution_id)
-        execution: dict[str, Any] = read["execution"]
-        if (execution["status"], execution["waiting"]) == (status, waiting):
-            return execution
+async def eventually(agent: Agent, execution_id: str, status: str, waiting: str | None = None) -> None:
+    async def is_there() -> bool:
+        execution = (await agent.call("get_execution", execution_id=execution_id))["execution"]
+        return (execution["status"], execution["waiting"]) == (status, waiting)
+
+    await until(is_there)
 
 
 async def test_an_agent_ends_what_it_started(agent: Agent) -> None:
@@ -38,10 +38,11 @@ async def test_an_agent_holds_an_execution_up_and_lets_it_go_on(agent: Agent) ->
     execution_id = await started(agent)
 
     await agent.call("control_execution", execution_id=execution_id, action="pause")
+    await agent.call("answer_wait", execution_id=execution_id, node_path="ask", answer={})
     await eventually(agent, execution_id, "waiting", "paused")
     await agent.call("control_execution", execution_id=execution_id, action="continue")
 
-    await eventually(agent, execution_id, "waiting", "timer")
+    await eventually(agent, execution_id, "succeeded")
 
 
 @pytest.mark.parametrize("action", ["cancel", "pause", "continue"])
