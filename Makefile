@@ -18,7 +18,7 @@ help:
 	@echo 'make demo [EXECUTOR=ray|inprocess]  the main job on real input, from an agent to a finished execution'
 	@echo 'make serve                          run the server on loopback'
 	@echo 'make test                           everything that CI runs'
-	@echo 'make crash-matrix [SEED=n]          kill real servers at every transition and at random; docs/reliability.md'
+	@echo 'make crash-matrix [SEED=n]          20,000 simulated schedules, real servers killed everywhere; docs/reliability.md'
 	@echo 'make check                          format, lint, types, import contracts, freshness of the docs'
 	@echo 'make bench | fmt | docs | clean     benchmarks; format the code; generate the docs; remove what was made'
 
@@ -35,6 +35,7 @@ test: check
 	@$(BIN)/python -m pytest -m 'process or ray' -n $(JOBS) --dist loadgroup --cov --cov-append --cov-report=term-missing:skip-covered
 
 crash-matrix: $(VENV)/.installed-dev
+	@BUDFLOW_SIMULATION_SCHEDULES=20000 $(BIN)/python -m pytest tests/execution/test_simulation.py
 	@$(BIN)/python -m tests.crash.matrix $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed-dev

@@ -159,7 +159,7 @@ class Witness:
                     control.hurried = True
                     for inner_id, _ in self.frames_of(at):
                         self._stop(inner_id, None)
-                elif not control.stopped:
+                elif not control.stopped and not self._has_decided(at, control):
                     control.reason = event.failure
                 return True
             case e.WaitEnded() if control.ending is None and not control.stopped:
@@ -173,6 +173,12 @@ class Witness:
             case e.Reserved():
                 return control.ending is None and not control.stopped
         return False
+
+    def _has_decided(self, at: s.At, control: Control) -> bool:
+        """Whether all that its end waits for is that calls are made which nobody awaits."""
+        calls = [call for call, _, is_open in control.calls.values() if is_open]
+        waits = any(call.awaited for call in calls) or bool(control.resolves) or any(True for _ in self.frames_of(at))
+        return bool(calls) and not waits
 
     def _node_ended(
         self, event: e.NodeFinished | e.NodeFailed | e.NodeCancelled, at: s.At, frame_id: s.FrameId
