@@ -19,7 +19,7 @@ _FIRST: tuple[WaitReason, ...] = ("paused", "ask", "approval", "form", "webhook"
 
 def rest_of(state: s.State, opened: Iterable[OpenNode], deadline: datetime | None, doubt: Doubt) -> Rest | None:
     """What an execution waits for that computes nothing; None where something is about to happen by itself."""
-    reasons: set[WaitReason] = {"paused"} if state.held else set()
+    reasons: set[WaitReason] = {"paused"} if state.paused else set()
     wakes = [] if deadline is None else [deadline]
     for node in opened:
         if node.control is None:

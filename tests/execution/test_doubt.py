@@ -65,7 +65,7 @@ async def test_paused_and_continued_while_a_person_is_asked_it_still_waits_witho
     await asyncio.sleep(3)
 
     assert len(await story.all(e.Paused)) == 1
-    assert (await story.row()).waiting == "ask"
+    assert (await story.row()).waiting == "paused"
     await story.signal(row, e.Continued(row.created_at, "somebody"))
     await asyncio.sleep(3)
     assert (await story.row()).waiting == "ask"
