@@ -47,7 +47,8 @@ class Run:
     """Advances one execution from its events so far to its end."""
 
     def __init__(self, work: Work, link: Link, tools: Tools, runner: str) -> None:
-        work = replace(work, plan=plan_of_run(work.plan, work.admitted))
+        plan = plan_of_run(work.plan, work.admitted)
+        work = work if plan is work.plan else replace(work, plan=plan)  # A copy for every run would cost more.
         since = len(work.events) if work.saved is not None else 0
         link = SnapshotLink(link, self._save, tools.snapshot_events, since)
         self._thin = None if work.plan.settings.journal == "every_node" else ThinLink(link, work.plan)
