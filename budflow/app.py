@@ -9,6 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from budflow.credentials.cipher import AesCipher
+from budflow.credentials.find_kinds import find_kinds
+from budflow.credentials.key_ring import open_key_ring
+from budflow.credentials.probe import CredentialProber, PingDatabase
+from budflow.credentials.resolve import Resolver
+from budflow.egress.policy import AddressPolicy, parse_allow
+from budflow.egress.transport import checked_addresses, resolve_with_system
 from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
@@ -16,7 +23,10 @@ from budflow.execution.ports import Executor
 from budflow.execution.process_pool import ProcessPool
 from budflow.execution.supervisor import Supervisor
 from budflow.model.identity import new_id
-from budflow.runner import open_runner
+from budflow.runner import SealedHandOver, open_runner
+from budflow.services.check_encryption_keys import check_encryption_keys
+from budflow.services.credential_ports import Probed
+from budflow.services.forget_old_uses import forget_old_uses
 from budflow.services.idempotency_key import forget_old_keys
 from budflow.services.keys import Keys
 from budflow.services.ports import Store
@@ -31,6 +41,7 @@ from budflow.storage.owner import OwnerLock, owner_key
 from budflow.triggers.resume_door import ResumeDoor
 from budflow.triggers.webhook_door import WebhookDoor
 from budflow.triggers.webhook_table import WebhookTable
+from budflow.web.credential_request_door import CredentialRequestDoor
 
 DRAIN_SECONDS = 10.0
 
@@ -57,6 +68,11 @@ class Runtime:
         """What answers below `/resume/`."""
         return ResumeDoor(self.services)
 
+    @property
+    def credential_request_door(self) -> CredentialRequestDoor:
+        """What answers below `/credential-request/`."""
+        return CredentialRequestDoor(self.services)
+
     def begin_drain(self) -> float:
         """From now on what runs has DRAIN_SECONDS to end, whoever waits for it. Returns the seconds that are left."""
         now = asyncio.get_running_loop().time()
@@ -81,9 +97,10 @@ async def open_runtime(
         keys = Keys(owner_key(settings.data_dir))
         store = await open_store(settings.database_url, settings.data_dir)
         try:
-            async with _started(
-                settings, store, keys, lock, open_blobs(settings.blob_url, settings.data_dir), address
-            ) as runtime:
+            cipher = AesCipher(open_key_ring(settings.encryption_keys, settings.data_dir))
+            await check_encryption_keys(store, cipher)
+            blobs = open_blobs(settings.blob_url, settings.data_dir)
+            async with _started(settings, store, keys, lock, blobs, cipher, address) as runtime:
                 yield runtime
         finally:
             await store.close()
@@ -95,7 +112,8 @@ async def open_temporary(settings: Settings) -> AsyncIterator[Runtime]:
     store = MemoryStore()
     with TemporaryDirectory(prefix="budflow-run-") as folder:
         blobs = DirectoryBlobs(Path(folder))
-        async with _started(settings, store, Keys(new_id("key")), None, blobs) as runtime:
+        cipher = AesCipher(open_key_ring((), Path(folder)))
+        async with _started(settings, store, Keys(new_id("key")), None, blobs, cipher) as runtime:
             yield runtime
 
 
@@ -106,11 +124,14 @@ async def _started(
     keys: Keys,
     owner: OwnerLock | None,
     blobs: DirectoryBlobs,
+    cipher: AesCipher,
     address: str | None = None,
 ) -> AsyncIterator[Runtime]:
     lists = ListStore(blobs)
     # Its processes start with the first heavy node.
-    pool = ProcessPool(partial(open_runner, settings.http_allow, file_roots=settings.file_roots))
+    pool = ProcessPool(
+        partial(open_runner, settings.http_allow, file_roots=settings.file_roots), hand_over=SealedHandOver()
+    )
     runner = open_runner(
         settings.http_allow,
         heavy=pool,
@@ -120,6 +141,8 @@ async def _started(
     )
     name = new_id("run")
     plans = PlanCache(store, runner.registry)
+    kinds = find_kinds()
+    credentials = Resolver(store, cipher, kinds)
     executor = InProcessExecutor(runner.tools, name)
     key = await store.get_server_key(KEY_NAME)
     links = ResumeLinks(key, settings.public_url or address, settings.resume_link_seconds)
@@ -132,19 +155,49 @@ async def _started(
         queued_max=settings.queued_max,
         lease_seconds=settings.lease_seconds,
         resume_url=links.of_execution,
+        credentials=credentials,
     )
     webhooks = WebhookTable(store)
-    services = Services(store, plans, supervisor, runner.registry, webhooks, settings, links, lists, blobs)
+    services = Services(
+        store=store,
+        plans=plans,
+        supervisor=supervisor,
+        registry=runner.registry,
+        triggers=webhooks,
+        settings=settings,
+        links=links,
+        lists=lists,
+        blobs=blobs,
+        credential_kinds=kinds,
+        cipher=cipher,
+        credentials=credentials,
+        prober=CredentialProber(runner.tools.http, _ping_database(settings)),
+    )
     await webhooks.refresh()
     await supervisor.start()
-    sweeping = asyncio.create_task(forget_old_keys(store))
-    pruning = asyncio.create_task(prune_forever(Pruner(store, blobs, settings)))
+    sweepers = [
+        asyncio.create_task(forget_old_keys(store)),
+        asyncio.create_task(forget_old_uses(store, settings.credential_uses_seconds)),
+        asyncio.create_task(prune_forever(Pruner(store, blobs, settings))),
+    ]
     runtime = Runtime(settings, services, webhooks, keys, executor, owner)
     try:
         yield runtime
     finally:
-        sweeping.cancel()
-        pruning.cancel()
+        for sweeper in sweepers:
+            sweeper.cancel()
         await supervisor.stop(runtime.begin_drain())
         await pool.close()
         await runner.close()
+
+
+def _ping_database(settings: Settings) -> PingDatabase:
+    """Tries databases at the addresses that workflows may reach."""
+    policy = AddressPolicy(parse_allow(settings.http_allow))
+
+    async def ping(url: str, seconds: float) -> Probed:
+        from budflow.storage.postgres.ping import ping_postgres  # noqa: PLC0415 - asyncpg takes 30 ms and few ask
+
+        return await ping_postgres(url, partial(checked_addresses, policy, resolve_with_system), seconds)
+
+    return ping

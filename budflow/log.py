@@ -77,7 +77,8 @@ def _structlog_formatter(colours: bool) -> logging.Formatter:
     import structlog  # noqa: PLC0415 - see the docstring of this module
 
     ending: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        # The default shows the variables of every frame, and one of them may hold a secret.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if colours
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     )

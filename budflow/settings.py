@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     file_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Directories below which workflows may read and write files; without any they may use none."
     )
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Keys that encrypt stored credentials, newest first, each 32 random bytes in base64 (`openssl rand "
+        "-base64 32`); the others only decrypt. Unset: the server makes one for itself, in the file `encryption.keys` "
+        "of the data directory.",
+    )
     blob_url: str | None = Field(
         None,
         description="Where long lists of items are kept: file:// and the absolute path of a directory; unset: `blobs` "
@@ -69,6 +75,12 @@ class Settings(BaseSettings):
     )
     retention_executions_max: int = Field(
         10_000, ge=0, description="How many ended executions of a workflow are kept, the newest."
+    )
+    credential_uses_seconds: int = Field(
+        365 * 86_400,
+        ge=0,
+        le=SECONDS_MAX,
+        description="How long it is kept who used which credential, and who asked for one.",
     )
     running_max: int = Field(1000, ge=1, description="How many executions one runner advances at the same time.")
     queued_max: int = Field(100_000, ge=1, description="How many executions may wait; beyond it a trigger gets 503.")
@@ -88,7 +100,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
 
-    @field_validator("http_allow", "file_roots", mode="before")
+    @field_validator("http_allow", "file_roots", "encryption_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -97,8 +97,9 @@ def _listed(tool: Tool) -> ListedTool:
         output_schema=tool.output_schema(),
         annotations=ToolAnnotations(
             read_only_hint=tool.read_only,
-            idempotent_hint=tool.idempotent,
-            destructive_hint=tool.destructive,
+            # Of a tool that only reads these two mean nothing (MCP, ToolAnnotations), and agents pay for each word.
+            idempotent_hint=None if tool.read_only else tool.idempotent,
+            destructive_hint=None if tool.read_only else tool.destructive,
             open_world_hint=tool.open_world,
         ),
         _meta={PERMISSION_META: tool.permission},

@@ -95,8 +95,9 @@ class Tool:
         return self.use_case.permission
 
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema of the arguments."""
-        return dict(_compact(self.arguments.model_json_schema()))
+        """JSON Schema of the arguments. What they are all together the tool's own description says."""
+        schema = self.arguments.model_json_schema()
+        return dict(_compact({key: part for key, part in schema.items() if key != "description"}))
 
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the answer, down to its fields: an agent sees what is inside them when it gets one, and would
@@ -107,14 +108,14 @@ class Tool:
 
 
 def _without_models(schema: Any) -> Any:
-    """The schema with no more said of a model inside it than that it is an object."""
+    """The schema with no more said of a model inside it, or of a map, than that it is an object."""
     if isinstance(schema, list):
         return [_without_models(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         return {"type": "object", **{key: part for key, part in schema.items() if key != "$ref"}}
-    return {key: _without_models(part) for key, part in schema.items()}
+    return {key: _without_models(part) for key, part in schema.items() if key != "additionalProperties"}
 
 
 def _compact(schema: Any) -> Any:

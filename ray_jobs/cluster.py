@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from budflow.errors import BudflowError
+from budflow.execution.environment import keeping_back
 
 LOCAL = "local"
 NAMESPACE = "budflow"
@@ -89,15 +90,16 @@ class Cluster:
             context: Any = ray.init(address=self._address, **common)
         else:
             # Never without an address: Ray would join whatever cluster it finds on this machine.
-            context = ray.init(
-                address=LOCAL,
-                num_cpus=self._num_cpus,
-                include_dashboard=self._dashboard,
-                dashboard_host="127.0.0.1",
-                object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(self._directory),
-                **common,
-            )
+            with keeping_back():
+                context = ray.init(
+                    address=LOCAL,
+                    num_cpus=self._num_cpus,
+                    include_dashboard=self._dashboard,
+                    dashboard_host="127.0.0.1",
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _temp_dir=str(self._directory),
+                    **common,
+                )
         dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
         return Joined(context.address_info["gcs_address"], dashboard, ray.cluster_resources())  # type: ignore[no-untyped-call] # Ray gives it no types
 

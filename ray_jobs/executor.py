@@ -9,15 +9,17 @@ import orjson
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
-from budflow.execution.ports import ExecutionBroken, Link, RunLetGo, Running, Work
+from budflow.execution.node_result import failure_of
+from budflow.execution.ports import ExecutionBroken, HandOver, Link, RunLetGo, Running, Work
 from budflow.execution.records import Rest
 from budflow.model.event import Event
+from budflow.model.failure import Failure
 from budflow.model.journal_row import EventUnreadable
 from ray_jobs.cluster import Cluster, Joined, RayStartFailed
 from ray_jobs.pool import Pool, Runner, RunnerLost
 from ray_jobs.runner import OpenRunner, RunUnknown
 from ray_jobs.segments import INLINE_BYTES_MAX
-from ray_jobs.wire import Report, pack_events, pack_work, unpack_report
+from ray_jobs.wire import CredentialAsk, Report, ask_info, pack_events, pack_work, unpack_report
 
 BEGIN_TRIES = 3
 DOCUMENTS_MAX = 1_000
@@ -38,14 +40,19 @@ class RayExecutor:
 
     name = "ray"
 
-    def __init__(self, cluster: Cluster, joined: Joined, pool: Pool) -> None:
-        self.cluster, self.joined, self.pool = cluster, joined, pool
+    def __init__(self, cluster: Cluster, joined: Joined, pool: Pool, hand_over: HandOver) -> None:
+        self.cluster, self.joined, self.pool, self._hand_over = cluster, joined, pool, hand_over
         self._running: dict[str, RunningOnRay] = {}
         self._documents: OrderedDict[tuple[str, str, int], Any] = OrderedDict()
 
     @staticmethod
     def open(
-        cluster: Cluster, size: int, runner: str, http_allow: tuple[str, ...], open_runner: OpenRunner
+        cluster: Cluster,
+        size: int,
+        runner: str,
+        http_allow: tuple[str, ...],
+        open_runner: OpenRunner,
+        hand_over: HandOver,
     ) -> "RayExecutor":
         """Start the cluster and `size` runner actors on it; blocks. Raises RayStartFailed, with nothing left behind."""
         joined = cluster.start()
@@ -54,7 +61,7 @@ class RayExecutor:
         except (RayError, GetTimeoutError) as error:
             cluster.stop()
             raise RayStartFailed(f"The runner actors did not start: {error}") from error
-        return RayExecutor(cluster, joined, pool)
+        return RayExecutor(cluster, joined, pool, hand_over)
 
     @property
     def dashboard_url(self) -> str | None:
@@ -63,7 +70,7 @@ class RayExecutor:
 
     def start(self, work: Work, link: Link) -> Running:
         """See Executor. A child runs on another actor than its parent, where there is one."""
-        running = RunningOnRay(self.pool, work, self._document(work), link)
+        running = RunningOnRay(self.pool, work, self._document(work), link, self._hand_over)
         self._running[work.execution.id] = running
         running.task.add_done_callback(lambda _: self._running.pop(work.execution.id, None))
         return running
@@ -112,15 +119,17 @@ class RayExecutor:
 
 
 class RunningOnRay:
-    """One execution on a runner actor. Its task polls the actor, and writes; a second one hands events in."""
+    """One execution on a runner actor. Its task polls the actor, and writes; others hand events and credentials in."""
 
-    def __init__(self, pool: Pool, work: Work, document: Any, link: Link) -> None:
+    def __init__(self, pool: Pool, work: Work, document: Any, link: Link, hand_over: HandOver) -> None:
         self._pool, self._work, self._document, self._link = pool, work, document, link
+        self._hand_over = hand_over
         self._id = work.execution.id
         self._runner: Runner | None = None
         self._rest: Rest | None = None
         self._gone = False
         self._inbound: asyncio.Queue[Event] = asyncio.Queue()
+        self._handing: set[asyncio.Task[None]] = set()
         self.task = asyncio.get_running_loop().create_task(self._advance())
         # Whoever waits gets what broke it; nobody need wait.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -150,7 +159,7 @@ class RunningOnRay:
             runner, report = await self._begin()
             delivering = asyncio.get_running_loop().create_task(self._deliver(runner))
             while True:
-                durable = await self._take(report)
+                durable = await self._take(runner, report)
                 if report.done:
                     done = True
                     return
@@ -158,6 +167,8 @@ class RunningOnRay:
         finally:
             if delivering is not None:
                 delivering.cancel()
+            for handing in self._handing:
+                handing.cancel()
             if self._runner is not None:
                 self._runner.executions.discard(self._id)
                 if not done:
@@ -179,7 +190,7 @@ class RunningOnRay:
                     raise
         raise RunnerLost
 
-    async def _take(self, report: Report) -> bool:
+    async def _take(self, runner: Runner, report: Report) -> bool:
         """Journal what the run did, and do what it asks for; whether everything so far is durable now."""
         if report.snapshot is None:
             self._link.append(*report.events)
@@ -194,6 +205,10 @@ class RunningOnRay:
             self._link.cancel_call(node, number, rounds)
         for ask in report.asks:
             self._link.reserve(ask)
+        for credential_ask in report.credential_asks:
+            handing = asyncio.get_running_loop().create_task(self._hand_credential_over(runner, credential_ask))
+            self._handing.add(handing)
+            handing.add_done_callback(self._handing.discard)
         if report.rest != self._rest:
             self._rest = report.rest
             self._link.idle(report.rest)
@@ -215,6 +230,19 @@ class RunningOnRay:
                 await runner.actor.deliver.options(name=self._name("deliver")).remote(self._id, pack_events(events))
             except RayError:
                 return  # The poll beside it meets the same, and says so.
+
+    async def _hand_credential_over(self, runner: Runner, ask: CredentialAsk) -> None:
+        """Open what a node of the run is to have, and hand it in: sealed, or why it may not have it."""
+        sealed: bytes | Failure
+        try:
+            credential = await self._link.open_credential(ask.node, ask.slot)
+            sealed = self._hand_over.seal(credential, ask.public_key, ask_info(self._id, ask.number))
+        except Exception as error:  # noqa: BLE001 - the boundary of a node's call, which waits for it over there
+            sealed = failure_of(self._work.plan.nodes[self._work.plan.index[ask.node]], error)
+        try:
+            await runner.actor.hand_over.options(name=self._name("hand_over")).remote(self._id, ask.number, sealed)
+        except RayError:
+            return  # The poll beside it meets the same, and says so.
 
     async def _call(self, runner: Runner, method: str, *args: Any) -> Report:
         call = getattr(runner.actor, method).options(name=self._name(method))

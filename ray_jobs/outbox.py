@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 
-from budflow.execution.ports import ChildCall
+from budflow.execution.hand_over import NotHandedOver
+from budflow.execution.ports import ChildCall, HandOver
 from budflow.execution.records import RateAsk, Rest
 from budflow.execution.state_codec import StateUnwritable
 from budflow.log import get_log
 from budflow.model import event as e
+from budflow.model.credential_kind import OpenCredential
+from budflow.model.failure import Failure
 from budflow.model.journal import encode
-from ray_jobs.wire import pack_report
+from ray_jobs.wire import CredentialAsk, ask_info, pack_report
 
 LINGER_SECONDS = 0.05
+#: Of the asks for credentials. Counted for the whole process, so that no late answer is taken for that to a later run.
+_numbers = count(1)
 
 log = get_log(__name__)
 
@@ -19,13 +25,16 @@ log = get_log(__name__)
 class Outbox:
     """A Link over which the owner polls. What needs nobody's answer is held back a while, to come in one batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, execution_id: str, hand_over: HandOver) -> None:
+        self._execution_id, self._hand_over = execution_id, hand_over
         self._events: list[e.StoredEvent] = []
         self._calls: list[ChildCall] = []
         self._cancelled_calls: list[tuple[str, int, tuple[int, ...]]] = []
         self._asks: list[RateAsk] = []
         self._rest: Rest | None = None
         self._snapshot: tuple[int, bytes] | None = None
+        self._credential_asks: list[CredentialAsk] = []
+        self._awaited: dict[int, asyncio.Future[bytes]] = {}  # Sealed credentials, by the number of their ask.
         self._appended = 0  # Events so far; `_reported` and `_durable` count the same way.
         self._reported = 0
         self._durable = 0
@@ -75,6 +84,21 @@ class Outbox:
         self._asks.append(ask)
         self._ready.set()
 
+    async def open_credential(self, node: str, slot: str) -> OpenCredential:
+        """See Link. The owner opens it, and seals it for a key that only this call has."""
+        number = next(_numbers)
+        receiver = self._hand_over.receiver(ask_info(self._execution_id, number))
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._awaited[number] = answered
+        self._credential_asks.append(CredentialAsk(number, node, slot, receiver.public_key))
+        self._ready.set()
+        try:
+            return receiver.open(await answered)
+        finally:
+            self._awaited.pop(number, None)
+            # One that was cancelled before it was reported need not be answered at all.
+            self._credential_asks = [ask for ask in self._credential_asks if ask.number != number]
+
     def idle(self, rest: Rest | None) -> None:
         """See Link."""
         self._rest = rest
@@ -114,6 +138,7 @@ class Outbox:
             self._asks,
             self._rest,
             self._snapshot,
+            self._credential_asks,
             commit=bool(self._commits),
             flush=self._flush,
             done=done,
@@ -122,7 +147,7 @@ class Outbox:
         )
         self._reported = self._appended
         self._events, self._calls, self._cancelled_calls, self._asks, self._flush = [], [], [], [], False
-        self._snapshot = None
+        self._snapshot, self._credential_asks = None, []
         return report
 
     def durable(self) -> None:
@@ -131,3 +156,13 @@ class Outbox:
         for answered, appended in self._commits.items():
             if appended <= self._durable and not answered.done():
                 answered.set_result(None)
+
+    def hand_over(self, number: int, sealed: bytes | Failure) -> None:
+        """The owner's answer to an ask for a credential, or why there is none. Nobody waits for a second one."""
+        answered = self._awaited.pop(number, None)
+        if answered is None or answered.done():
+            return
+        if isinstance(sealed, Failure):
+            answered.set_exception(NotHandedOver(sealed))
+        else:
+            answered.set_result(sealed)

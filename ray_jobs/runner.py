@@ -24,6 +24,7 @@ from budflow.graph.plan import Plan, compile_plan
 from budflow.graph.validate import check
 from budflow.log import configure, get_log
 from budflow.model.execution import Execution, Place
+from budflow.model.failure import Failure
 from budflow.model.journal_row import EventUnreadable
 from ray_jobs.outbox import Outbox
 from ray_jobs.segments import RaySegments
@@ -62,8 +63,9 @@ class RunnerActor:
         configure("info")  # On stderr, which Ray keeps in a file for each worker.
         self._runner = runner
         self._place = Place("ray", socket.gethostname(), os.getpid(), name, ray.get_runtime_context().get_node_id())
-        heavy = RaySegments(partial(open_runner, http_allow, None, None))
-        opened = open_runner(http_allow, self._place, heavy)
+        self._segments = RaySegments(partial(open_runner, http_allow, None, None))
+        opened = open_runner(http_allow, self._place, self._segments)
+        self._segments.hand_over = opened.tools.hand_over
         self._registry, self._tools = opened.registry, opened.tools
         self._plans: OrderedDict[tuple[str, str, int, bytes], Plan] = OrderedDict()
         self._held: dict[str, _Held] = {}
@@ -80,7 +82,7 @@ class RunnerActor:
         work = unpack_work(packed, lambda execution: self._plan(execution, document))
         execution = work.execution
         self._drop(execution.id)
-        outbox = Outbox()
+        outbox = Outbox(execution.id, self._tools.hand_over)
         run = Run(work, outbox, self._tools, self._runner)
         run.start()
         over = asyncio.get_running_loop().create_task(run.wait())
@@ -103,6 +105,16 @@ class RunnerActor:
         if held is not None:
             for event in unpack_events(events):
                 held.run.deliver(event)
+
+    async def hand_over(self, execution_id: str, number: int, sealed: bytes | Failure) -> None:
+        """Answer a CredentialAsk of a report: what is sealed for its key, or why nothing is. Ignored a second time."""
+        held = self._held.get(execution_id)
+        if held is not None:
+            held.outbox.hand_over(number, sealed)
+
+    async def hand_over_to_segment(self, number: int, question: bytes) -> bytes:
+        """Sealed credentials for the task of a heavy segment, which asks. Raises TicketRefused."""
+        return await self._segments.answer(number, question)
 
     async def drop(self, execution_id: str) -> bool:
         """Stop a run and forget it; whether there was one."""

@@ -6,13 +6,15 @@ import pickle
 import socket
 import time
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from budflow.execution.hand_over import NO_HAND_OVER, Giving, TicketRefused
 from budflow.execution.node_result import NodeResult, NodeRun
-from budflow.execution.ports import Work
+from budflow.execution.ports import HandOver, Work
 from budflow.execution.segment import OpenTools, all_failed, late, limit_seconds, pack, unpack_result
 from budflow.model.execution import Place
 from budflow.model.failure import NodeError
@@ -41,32 +43,49 @@ class SegmentLost(NodeError):
 
 
 class RaySegments:
-    """Meets Heavy, inside a runner actor."""
+    """Meets Heavy, inside a runner actor, which its tasks ask for their credentials: `hand_over` seals them."""
+
+    hand_over: HandOver = NO_HAND_OVER
 
     def __init__(self, open_tools: OpenTools) -> None:
         self._opening = pickle.dumps(open_tools)
+        self._giving: dict[int, Giving] = {}
+        self._numbers = count(1)
         self._nodes: list[Mapping[str, float]] = []
         self._looked_at = float("-inf")
 
     async def run(self, work: Work, run: NodeRun) -> tuple[NodeResult, Place]:
         """See Heavy. The node's time limit counts from here: waiting for resources is part of it."""
         wanted = run.node.node.resources
-        ours = Place("ray", socket.gethostname(), os.getpid())
+        ours, giving = Place("ray", socket.gethostname(), os.getpid()), Giving(run, self.hand_over)
         if not await self._feasible(wanted):
             return all_failed(run, ResourcesInfeasible(_message(wanted, self._nodes))), ours
         try:
-            payload: Any = await asyncio.to_thread(pack, run)
+            payload: Any = await asyncio.to_thread(pack, run, giving.ticket)
         except EventUnwritable as error:
             return all_failed(run, error), ours
         if len(payload) > INLINE_BYTES_MAX:
             payload = ray.put(payload)
+        name = f"{work.plan.name}/{work.execution.id}/{run.node.key}"
+        number = next(self._numbers)
+        giver = (ray.get_runtime_context().current_actor, number) if run.credentials else None
         try:
-            task = execute_node_task.options(
-                name=f"{work.plan.name}/{work.execution.id}/{run.node.key}", **_options(wanted)
-            ).remote(payload, self._opening)
+            task = execute_node_task.options(name=name, **_options(wanted)).remote(payload, self._opening, giver)
         except ValueError as error:  # Such as 1.5 GPUs, which Ray does not divide.
             return all_failed(run, ResourcesInfeasible(str(error))), ours
-        return await _result(task, run, ours)
+        self._giving[number] = giving
+        try:
+            return await _result(task, run, ours)
+        finally:
+            del self._giving[number]
+            giving.end()
+
+    async def answer(self, number: int, question: bytes) -> bytes:
+        """What the task of a segment asks for, which has this number. Raises TicketRefused."""
+        giving = self._giving.get(number)
+        if giving is None:
+            raise TicketRefused
+        return await giving.answer(question)
 
     async def _feasible(self, wanted: Mapping[str, float]) -> bool:
         if self._fits(wanted) and time.monotonic() - self._looked_at < RESOURCES_KEPT_SECONDS:

@@ -17,6 +17,7 @@ from budflow.execution.segment import OpenTools
 from budflow.graph.plan import compile_plan
 from budflow.graph.validate import check
 from budflow.model import event as e
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Execution, Mode, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.identity import new_id, utc_now
@@ -25,6 +26,14 @@ from budflow.model.path import path_of
 from budflow.model.principal import DEFAULT_PROJECT
 from budflow.model.workflow import WorkflowNotFound
 from ray_jobs.wire import pack_events
+
+
+class NoCredentials(BudflowError):
+    """An execution without a server has no credentials."""
+
+    code = "credential.no_server"
+    http_status = 422
+    hint = "Start the workflow on a server, which keeps credentials and hands them to its nodes, also on Ray."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,10 @@ class _Link:
         """See Link. There is nobody to share a rate with: it is free."""
         now = utc_now()
         asyncio.get_running_loop().call_soon(self.run.deliver, e.Reserved(now, ask.node, ask.ask, now, ask.rounds))
+
+    async def open_credential(self, node: str, slot: str) -> OpenCredential:
+        """See Link. Raises NoCredentials: there is no store, and a document must not bring any along."""
+        raise NoCredentials(f"`{node}` is to have a credential as `{slot}`, and there is no server that keeps any.")
 
     def idle(self, rest: Rest | None) -> None:
         """See Link. There is nobody to give the execution back to."""

@@ -9,12 +9,14 @@ import pickle
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import orjson
 import ray
 
 from budflow.errors import BudflowError
+from budflow.execution.hand_over import ask_nobody
 from budflow.execution.segment import SegmentHost
 from budflow.model import event as e
 from budflow.model.execution import Place
@@ -40,9 +42,9 @@ class NodeOutcome:
 
 
 @ray.remote(max_retries=0)
-def execute_node_task(payload: bytes, opening: bytes) -> NodeOutcome:
-    """Run one packed segment."""
-    return NodeOutcome(_host(opening).run(payload), _place())
+def execute_node_task(payload: bytes, opening: bytes, giver: tuple[Any, int] | None = None) -> NodeOutcome:
+    """Run one packed segment. `giver` is the runner actor that has its credentials, and its number there."""
+    return NodeOutcome(_host(opening).run(payload, ask_nobody if giver is None else partial(_ask, *giver)), _place())
 
 
 @ray.remote(max_retries=0)
@@ -86,6 +88,17 @@ def cleanup_execution_task(execution_id: str, actors: tuple[str, ...], namespace
         except (ValueError, ray.exceptions.RayActorError):
             continue  # There is no such actor any more, and so nothing that it holds.
     return tuple(held)
+
+
+def _ask(actor: Any, number: int, question: bytes) -> bytes:
+    """Have the credentials of a segment sealed by the actor that handed it out. Raises TicketRefused."""
+    try:
+        answer: bytes = ray.get(actor.hand_over_to_segment.remote(number, question))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, BudflowError):
+            raise error.cause from None
+        raise
+    return answer
 
 
 @lru_cache(maxsize=1)

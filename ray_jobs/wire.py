@@ -24,13 +24,23 @@ _TIMES = ("created_at", "started_at", "finished_at", "wake_at")
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialAsk:
+    """A run's request for a credential, which is to be sealed for `public_key`. Each has a number of its own."""
+
+    number: int
+    node: str
+    slot: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a run did since the last one.
 
     `commit` asks for an answer only when everything so far is durable, `flush` that it be made so without waiting.
     `rest` is what it waits for while it computes nothing. `snapshot` has what the run knew after so many of `events`.
     After `done` the actor holds nothing of the run any more; `broken` says what ended it where it was no event,
-    `unreadable` whether that is its journal.
+    `unreadable` whether that is its journal. `credential_asks` are answered by `RunnerActor.hand_over`.
     """
 
     events: Sequence[Event]
@@ -44,6 +54,12 @@ class Report:
     broken: str | None = None
     snapshot: tuple[int, bytes] | None = None
     unreadable: bool = False
+    credential_asks: Sequence[CredentialAsk] = ()
+
+
+def ask_info(execution_id: str, number: int) -> bytes:
+    """What a sealed credential is bound to: the ask of one execution that it answers."""
+    return f"budflow/execution/{execution_id}/{number}".encode()
 
 
 def pack_report(
@@ -53,6 +69,7 @@ def pack_report(
     asks: Sequence[RateAsk] = (),
     rest: Rest | None = None,
     snapshot: tuple[int, bytes] | None = None,
+    credential_asks: Sequence[CredentialAsk] = (),
     **flags: Any,
 ) -> bytes:
     """A Report as bytes; `flags` are its other fields. Sequence numbers are left out: only the owner gives them."""
@@ -66,6 +83,7 @@ def pack_report(
         "cancelled_calls": cancelled_calls,
         "asks": asks,
         "rest": rest,
+        "credential_asks": [(ask.number, ask.node, ask.slot, ask.public_key.hex()) for ask in credential_asks],
         "snapshot": None if snapshot is None else (snapshot[0], len(snapshot[1])),
         **flags,
     }
@@ -86,9 +104,14 @@ def unpack_report(packed: bytes) -> Report:
     cancelled_calls = [(node, call, tuple(rounds)) for node, call, rounds in head.pop("cancelled_calls")]
     asks = [RateAsk(**{**ask, "rounds": tuple(ask["rounds"])}) for ask in head.pop("asks")]
     rest = _rest(head.pop("rest"))
+    credential_asks = [
+        CredentialAsk(number, node, slot, bytes.fromhex(key)) for number, node, slot, key in head.pop("credential_asks")
+    ]
     shape = head.pop("snapshot")
     snapshot = None if shape is None else (shape[0], parts.take(shape[1]))
-    return Report(events, calls, cancelled_calls, asks, rest, snapshot=snapshot, **head)
+    return Report(
+        events, calls, cancelled_calls, asks, rest, snapshot=snapshot, credential_asks=credential_asks, **head
+    )
 
 
 def pack_work(work: Work) -> bytes:

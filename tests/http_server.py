@@ -10,7 +10,7 @@ import httpx2
 from budflow.api.app import create_api
 from budflow.app import Runtime, open_temporary
 from budflow.settings import Settings
-from tests.asgi import ASGIApp
+from tests.exchange import ASGIApp
 
 KEY = "Authorization"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from budflow.runner import SealedHandOver
 from budflow.settings import Settings
 from tests.execution.heavy_nodes import open_test_runner
 from tests.execution.office import RUNNER
@@ -40,7 +41,7 @@ class RaySession:
             async def close(self) -> None:
                 await self.let_go()  # Ray stays, for the other tests.
 
-        executor = Sharing(self.opened.cluster, self.opened.joined, Pool(runners))
+        executor = Sharing(self.opened.cluster, self.opened.joined, Pool(runners), SealedHandOver())
         yield executor
         await executor.close()
 
@@ -65,7 +66,7 @@ def open_session() -> Iterator[RaySession]:
     # Ray's sockets need a short path, which pytest's own directories have not.
     with tempfile.TemporaryDirectory(prefix="budflow-test-ray-", dir="/tmp") as directory:
         data_dir = Path(directory)
-        settings = Settings(data_dir=data_dir, ray_runners=2, ray_dashboard=False, http_allow=("127.0.0.1",))
+        settings = Settings(data_dir=data_dir, ray_runners=2, http_allow=("127.0.0.1",))
         session = RaySession(data_dir, open_ray(settings, RUNNER, open_test_runner, num_cpus=2))
         try:
             yield session

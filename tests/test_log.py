@@ -92,3 +92,20 @@ def test_configuring_does_not_load_structlog() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "False"
+
+
+def test_a_traceback_on_a_terminal_shows_no_values_of_variables() -> None:
+    stream = Terminal()
+    configure("info", stream)
+
+    def fail() -> None:
+        token = "".join(("can", "ary"))
+        raise ValueError(len(token))
+
+    try:
+        fail()
+    except ValueError:
+        get_log("budflow.part").exception("thing.failed")
+
+    assert "ValueError" in stream.getvalue()
+    assert "canary" not in stream.getvalue(), "a variable may hold a secret"

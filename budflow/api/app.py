@@ -16,6 +16,7 @@ from budflow.api.problems import install_problem_handlers
 from budflow.api.read_request import read_request
 from budflow.api.route import Route, find_routes
 from budflow.model.principal import Door, Principal
+from budflow.services.credential_links import PREFIX as CREDENTIAL_REQUEST_PREFIX
 from budflow.services.keys import Keys
 from budflow.services.problem_document import ProblemDocument
 from budflow.services.resume_links import PREFIX as RESUME_PREFIX
@@ -43,6 +44,9 @@ class Runtime(Protocol):
     @property
     def resume_door(self) -> ASGIApp: ...
 
+    @property
+    def credential_request_door(self) -> ASGIApp: ...
+
 
 class Api(FastAPI):
     """FastAPI with the doors for strangers before it, describing its operations by `routes_by_id`."""
@@ -52,7 +56,7 @@ class Api(FastAPI):
         self.routes_by_id, self._doors = routes_by_id, tuple(doors.items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Webhooks and resume links go straight to their doors: webhooks are the hot path, and strangers may call both
+        """Webhooks and links go straight to their doors: webhooks are the hot path, and strangers may call all of them
         by any host name, such as that of a tunnel.
         """
         if scope["type"] == "http":
@@ -74,7 +78,11 @@ def create_api(runtime: Runtime) -> FastAPI:
     routes = find_routes()
     api = Api(
         routes,
-        {WEBHOOK_PREFIX: runtime.webhook_door, RESUME_PREFIX: runtime.resume_door},
+        {
+            WEBHOOK_PREFIX: runtime.webhook_door,
+            RESUME_PREFIX: runtime.resume_door,
+            CREDENTIAL_REQUEST_PREFIX: runtime.credential_request_door,
+        },
         title="BudFlow",
         version=__version__,
         openapi_url=f"{API_PREFIX}/openapi.json",

@@ -1,9 +1,10 @@
-"""The workflow and the execution that the examples of several routes show."""
+"""The workflow, the execution and the credential that the examples of several routes show."""
 
 from typing import Any
 
 WORKFLOW_ID = "wf_0192f0c1a2b37c3d8e4f5a6b7c8d9e0f"
 EXECUTION_ID = "exe_0192f0c1b3c47d4e9f5a6b7c8d9e0f10"
+CREDENTIAL_ID = "crd_0192f0c1d5e67f608b7c8d9e0f102132"
 
 DOCUMENT: dict[str, Any] = {
     "format": 1,
@@ -78,6 +79,7 @@ def _node(key: str, type_name: str) -> dict[str, Any]:
         "failure": None,
         "failed_at": [],
         "children": [],
+        "credentials": {},
         "items": None,
     }
 
@@ -101,4 +103,29 @@ WAIT = {
     "ask": {"text": "Pay 900 EUR?", "approvers": None},
     "answered": False,
     "resume_url": "https://flows.example/resume/WzEsImRlZmF1bHQiXQ.8Zs1K0fD4xv2mQ7rJ5tYbN3cLpWgHhUe9aBdEiOqTkM",
+}
+
+CREDENTIAL = {
+    "id": CREDENTIAL_ID,
+    "name": "crm-token",
+    "kind": "bearer",
+    "revision": 1,
+    "hosts": ["crm.example"],
+    "grants": {"project": False, "principals": ["owner"], "workflows": []},
+    "probe": {"method": "GET", "url": "https://crm.example/me"},
+    "fields": ["token"],
+    "created_at": "2026-01-05T09:00:00Z",
+    "updated_at": "2026-01-05T09:00:00Z",
+    "created_by": "owner",
+}
+BEARER_KIND = {
+    "name": "bearer",
+    "summary": "A token in the `Authorization` header (RFC 6750).",
+    "signs": True,
+    "values": {
+        "type": "object",
+        "properties": {"token": {"type": "string", "minLength": 1, "maxLength": 16384, "x-secret": True}},
+        "required": ["token"],
+        "additionalProperties": False,
+    },
 }

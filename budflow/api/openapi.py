@@ -103,8 +103,17 @@ def _header(route: Route[Any, Any], header: str, field: dict[str, Any]) -> dict[
 
 def _schema(model: type[RequestModel]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
-    if "$defs" in schema:
-        raise TypeError(f"{model.__name__} nests models: describe them as components first")
+    schema = _inlined(schema, schema.pop("$defs", {}))
     return {key: value for key, value in schema.items() if key not in ("title", "description")} | {
         "properties": schema.get("properties", {})
     }
+
+
+def _inlined(schema: Any, models: Mapping[str, Any]) -> Any:
+    """The schema with each model inside it written out where it stands; what is said beside the reference wins."""
+    if isinstance(schema, list):
+        return [_inlined(entry, models) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    return {key: _inlined(part, models) for key, part in {**models.get(name, {}), **schema}.items() if key != "$ref"}

@@ -74,8 +74,9 @@ async def read_request(request: HttpRequest, route: Route[Any, Any]) -> RequestM
         return route.request.model_validate(values)  # type: ignore[no-any-return] # a Route of Any: found by walking
     except ValidationError as error:
         fields = route.request.model_fields.keys() - route.in_path
-        details = error.errors(include_url=False)
-        raise RequestInvalid(problems=tuple(_problem(detail, fields) for detail in details)) from error
+        # Without what came in: it may be the values of a credential.
+        details = error.errors(include_url=False, include_input=False)
+        raise RequestInvalid(problems=tuple(_problem(detail, fields) for detail in details)) from None
 
 
 async def _read_object(request: HttpRequest, *, holds_document: bool) -> dict[str, Any]:
@@ -132,4 +133,5 @@ def _problem(detail: Mapping[str, Any], fields: Any) -> Problem:
         return Problem("request.missing_field", path, f"The field `{where[-1]}` is missing.", "Add it.")
     expected = detail.get("ctx", {}).get("expected")
     advice = f"Allowed: {expected}." if expected else "Send a value that fits the operation's schema."
-    return Problem("request.invalid_value", path, f"{detail['msg']}.", advice)
+    said = str(detail["msg"]).removeprefix("Value error, ")
+    return Problem("request.invalid_value", path, f"{said[:1].upper()}{said[1:]}.", advice)

@@ -57,6 +57,10 @@ class Client:
         """Replace something."""
         return self._send("PUT", path, body=body)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Change a part of something; what is None is removed, what is left out stays as it is."""
+        return self._send("PATCH", path, body=body, with_nulls=True)
+
     def delete(self, path: str) -> Any:
         """Remove something."""
         return self._send("DELETE", path)
@@ -112,9 +116,19 @@ class Client:
             finally:
                 response.close()
 
-    def _send(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        with_nulls: bool = False,
+    ) -> Any:
         params = {name: value for name, value in (params or {}).items() if value is not None}
-        content = None if body is None else orjson.dumps({name: v for name, v in body.items() if v is not None})
+        content = None
+        if body is not None:
+            content = orjson.dumps({name: value for name, value in body.items() if with_nulls or value is not None})
         headers = {"Content-Type": "application/json"} if content is not None else None
         with _translated(self.where):
             response = self._http.request(method, API + path, params=params, content=content, headers=headers)

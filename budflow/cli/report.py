@@ -1,7 +1,7 @@
 """What the command line writes: JSON or tables to stdout, errors and progress to stderr."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,22 @@ def write_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
 
 
+def write_page(
+    page: Mapping[str, Any],
+    rows: str,
+    draw: Callable[[Sequence[Mapping[str, Any]]], RenderableType],
+    *,
+    as_json: bool,
+) -> None:
+    """Part of a list: the entries at `rows` as `draw` draws them, and how to go on where there are more."""
+    if as_json:
+        write_json(page)
+        return
+    out().print(draw(page[rows]))
+    if page["next_cursor"]:
+        out().print(f"More: --cursor {page['next_cursor']}", markup=False)
+
+
 def table(*columns: str, rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
     """Rows for people: the text of each cell as it is, never read as markup."""
     drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
@@ -59,16 +75,17 @@ def facts(pairs: Mapping[str, Any]) -> Table:
 
 def problems_table(problems: Sequence[Mapping[str, Any]]) -> Table:
     """The validator's problems: where, what, and what to do."""
-    return table(
-        "where",
-        "problem",
-        "what to do",
-        "blocks",
-        rows=[
-            (one.get("path") or "/", f"{one['message']} [{one['code']}]", one["hint"], one.get("blocks", "save"))
-            for one in problems
-        ],
-    )
+    rows = [
+        (one.get("path") or "/", f"{one['message']} [{one['code']}]", one["hint"], one.get("blocks", "save"))
+        for one in problems
+    ]
+    return table("where", "problem", "what to do", "blocks", rows=rows)
+
+
+def faults_table(problems: Sequence[Mapping[str, Any]]) -> Table:
+    """The problems of a request that is no document: where, what, and what to do."""
+    rows = [(one.get("path") or "/", f"{one['message']} [{one['code']}]", one["hint"]) for one in problems]
+    return table("where", "problem", "what to do", rows=rows)
 
 
 def report_error(error: BudflowError, *, as_json: bool) -> None:
@@ -87,7 +104,9 @@ def report_error(error: BudflowError, *, as_json: bool) -> None:
         return
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        block(f"The workflow document has {count}.", error.code, error.hint, problems_table(problems))
+        of_document = error.code == WorkflowInvalid.code
+        said = f"The {'workflow document' if of_document else 'request'} has {count}."
+        block(said, error.code, error.hint, problems_table(problems) if of_document else faults_table(problems))
     else:
         block(error.message, error.code, error.hint)
 

@@ -1,37 +1,29 @@
 """The guarded client: how a node's HTTP request leaves, held to the address policy, a deadline and a size."""
 
 import asyncio
-import base64
-import re
+import logging
 import ssl
+from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import ClassVar
 
-# Imported here and not at first use: 70 ms together, most of it modules that the HTTP API loads as well.
 import httpx2
 
+from budflow.egress.outgoing import UrlInvalid, bare, first_hop, origin_of, outgoing, sendable
 from budflow.egress.policy import AddressPolicy
-from budflow.egress.transport import GuardedTransport, RequestInvalid, Resolve, ResponseBroken, resolve_with_system
+from budflow.egress.signing import Signing
+from budflow.egress.transport import GuardedTransport, Resolve, ResponseBroken, resolve_with_system
 from budflow.errors import BudflowError
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.http import HttpRequest, HttpResponse
+from budflow.model.identity import utc_now
 
 REDIRECTS_MAX = 10
-PORT_MAX = 65_535
-# How a body is framed follows from the body; another length or coding is how requests are smuggled.
-OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "upgrade"})
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class UrlInvalid(BudflowError):
-    """The URL is not a whole http:// or https:// address."""
-
-    code = "http.url_invalid"
-    http_status = 422
-    hint = "Write it out, such as https://example.com/path."
-    retriable: ClassVar[bool] = False
+#: Libraries that write a line for every request, with its URL: a credential may stand in there.
+TALKATIVE = ("httpx2", "httpcore2")
 
 
 class TooManyRedirects(BudflowError):
@@ -65,30 +57,48 @@ class GuardedClient:
     """Sends nodes' requests over one pool of connections. It serves every project, so it remembers nothing of any."""
 
     def __init__(
-        self, policy: AddressPolicy, *, resolve: Resolve = resolve_with_system, tls: ssl.SSLContext | None = None
+        self,
+        policy: AddressPolicy,
+        *,
+        resolve: Resolve = resolve_with_system,
+        tls: ssl.SSLContext | None = None,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         """`tls` replaces the system's certificate authorities. Nothing is opened or loaded before the first request."""
         self._policy = policy
         self._resolve = resolve
         self._tls = tls
+        self._now = now
         self._client: httpx2.AsyncClient | None = None
 
-    async def send(self, request: HttpRequest) -> HttpResponse:
+    async def send(self, request: HttpRequest, credential: OpenCredential | None = None) -> HttpResponse:
         """Send one request; every status, 500 as well, is a response.
 
+        With a credential it is signed, as often as it goes to the origin (scheme, host and port) of its URL; redirected
+        to another one it goes on without what signing added. In the response the secrets are masked, and its `url` is
+        the unsigned one. What signing adds must not be in the request already: neither a header or a parameter of the
+        query of the same name, nor a user name in the URL.
+
         Raises RequestInvalid, UrlInvalid, AddressRefused, ConnectFailed, TlsFailed, ResponseBroken, ResponseTooLarge,
-        TooManyRedirects and TimedOut.
+        TooManyRedirects and TimedOut; with a credential HostRefused, before anything is sent or resolved, SignedTwice,
+        RedirectRefused and what the credential's kind raises. No secret stands in any of them.
         """
+        hop = first_hop(request, signed=credential is not None)
+        signing = None if credential is None else Signing(credential, hop, self._now)
         client = self._opened()
-        first = _outgoing(client, request)
         try:
             async with asyncio.timeout(request.timeout_seconds) as deadline:
-                return await _exchange(client, first, request)
+                return await _exchange(client, hop, signing)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            host = first.url.host
+            host = httpx2.URL(hop.url).host
             raise TimedOut(f"No whole response from {host} within {request.timeout_seconds:g} s", host=host) from error
+        except BudflowError as error:
+            if signing is not None:
+                signing.mask_error(error)
+                raise error from None  # The cause quotes what the server sent: it may have repeated a secret.
+            raise
 
     async def aclose(self) -> None:
         """Close every connection; requests still under way fail."""
@@ -98,6 +108,8 @@ class GuardedClient:
 
     def _opened(self) -> httpx2.AsyncClient:
         if self._client is None:
+            for name in TALKATIVE:
+                logging.getLogger(name).setLevel(logging.WARNING)
             self._client = httpx2.AsyncClient(
                 transport=GuardedTransport(self._policy, self._resolve, self._tls),
                 headers={"User-Agent": "budflow"},
@@ -109,20 +121,27 @@ class GuardedClient:
         return self._client
 
 
-async def _exchange(client: httpx2.AsyncClient, outgoing: httpx2.Request, request: HttpRequest) -> HttpResponse:
+async def _exchange(client: httpx2.AsyncClient, hop: HttpRequest, signing: Signing | None) -> HttpResponse:
     """Send, follow redirects, read. They are walked here because httpx2 would read their bodies without a limit."""
     for _ in range(REDIRECTS_MAX + 1):
-        response = await client.send(outgoing, stream=True, auth=None, follow_redirects=False)
+        response = await _send(client, hop if signing is None else signing.sign(hop))
         try:
-            if not (request.follow_redirects and response.has_redirect_location):
-                body = await _read(response, request.response_bytes_max)
-                return HttpResponse(
-                    response.status_code, tuple(response.headers.multi_items()), body, str(outgoing.url)
-                )
-            outgoing = _redirected(response)
+            answer = None if signing is None else signing.answer(hop, response)
+            if answer is not None:
+                await response.aclose()
+                response = await _send(client, answer)
+            if not (hop.follow_redirects and response.has_redirect_location):
+                body = await _read(response, hop.response_bytes_max)
+                whole = HttpResponse(response.status_code, tuple(response.headers.multi_items()), body, hop.url)
+                return whole if signing is None else signing.mask(whole)
+            hop = _next_hop(hop, response, signing)
         finally:
             await response.aclose()
-    raise TooManyRedirects(f"More than {REDIRECTS_MAX} redirects, the last to {outgoing.url.host}")
+    raise TooManyRedirects(f"More than {REDIRECTS_MAX} redirects, the last to {httpx2.URL(hop.url).host}")
+
+
+async def _send(client: httpx2.AsyncClient, hop: HttpRequest) -> httpx2.Response:
+    return await client.send(outgoing(client, hop), stream=True, auth=None, follow_redirects=False)
 
 
 async def _read(response: httpx2.Response, bytes_max: int) -> bytes:
@@ -142,64 +161,22 @@ async def _read(response: httpx2.Response, bytes_max: int) -> bytes:
     return b"".join(parts)
 
 
-def _outgoing(client: httpx2.AsyncClient, request: HttpRequest) -> httpx2.Request:
-    """The request as httpx2 takes it, with user name and password moved from the URL into their header."""
-    if not _TOKEN.fullmatch(request.method) or request.method.upper() == "CONNECT":
-        raise RequestInvalid(f"{request.method!r} is not a method a workflow may send")
-    url = _parsed_url(request.url)
-    headers = [_encoded_header(name, value) for name, value in request.headers if name.lower() not in OWN_HEADERS]
-    if url.userinfo and not any(name.lower() == b"authorization" for name, _ in headers):
-        headers.append((b"Authorization", _basic(url)))
-    return client.build_request(request.method, _bare(url), headers=headers, content=request.body)
-
-
-def _parsed_url(text: str) -> httpx2.URL:
-    """Raises RequestInvalid and UrlInvalid; neither repeats the URL, which may hold a password."""
-    if _CONTROL.search(text):
-        raise RequestInvalid("The URL contains a line break or another control character")
-    try:
-        url = httpx2.URL(text)
-    except (httpx2.InvalidURL, UnicodeError) as error:
-        raise UrlInvalid("The URL cannot be read") from error
-    return _sendable(url)
-
-
-def _sendable(url: httpx2.URL) -> httpx2.URL:
-    if url.scheme not in ("http", "https"):
-        raise UrlInvalid(f"The scheme {url.scheme!r} is not http or https" if url.scheme else "The URL has no scheme")
-    if not url.host:
-        raise UrlInvalid("The URL names no host")
-    if url.port is not None and not 0 < url.port <= PORT_MAX:
-        raise UrlInvalid(f"{url.port} is not a port")
-    return url
-
-
-def _bare(url: httpx2.URL) -> httpx2.URL:
-    return url.copy_with(username=None, password=None)
-
-
-def _basic(url: httpx2.URL) -> bytes:
-    """RFC 7617, in UTF-8."""
-    return b"Basic " + base64.b64encode(f"{url.username}:{url.password}".encode())
-
-
-def _encoded_header(name: str, value: str) -> tuple[bytes, bytes]:
-    if not _TOKEN.fullmatch(name):
-        raise RequestInvalid(f"{name!r} is not a header's name")
-    if _CONTROL.search(value.replace("\t", " ")):
-        raise RequestInvalid(f"The value of the header {name} contains a line break or another control character")
-    try:
-        return name.encode("ascii"), value.strip(" \t").encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise RequestInvalid(f"The value of the header {name} is not text") from error
-
-
-def _redirected(response: httpx2.Response) -> httpx2.Request:
-    """The next request. httpx2 picks the method as browsers do and drops Authorization and Cookie for other origins."""
+def _next_hop(hop: HttpRequest, response: httpx2.Response, signing: Signing | None) -> HttpRequest:
+    """The request that a redirect asks for, unsigned. httpx2 picks the method as browsers do and says what to drop."""
     following = response.next_request
     if following is None:
         raise UrlInvalid(f"{response.url.host} redirects to a URL that cannot be read")
-    following.url = _bare(_sendable(following.url))
-    if (following.url.scheme, following.url.netloc) != (response.url.scheme, response.url.netloc):
-        following.headers.pop("Proxy-Authorization", None)
-    return following
+    url = bare(sendable(following.url))
+    if signing is not None:
+        url = signing.cleared(url, response.headers["Location"])
+    # Authorization and Cookie are not among them for another origin; what signing added was never in the hop.
+    kept = {name.lower() for name in following.headers}
+    if origin_of(url) != origin_of(response.url):
+        kept -= {"host", "proxy-authorization"}
+    return replace(
+        hop,
+        method=following.method,
+        url=str(url),
+        headers=tuple(header for header in hop.headers if header[0].lower() in kept),
+        body=hop.body if following.method == hop.method.upper() else None,
+    )

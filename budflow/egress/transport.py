@@ -77,6 +77,24 @@ async def resolve_with_system(host: str, port: int) -> Sequence[IpAddress]:
     return tuple(dict.fromkeys(ip_address(sockaddr[0]) for *_, sockaddr in found))
 
 
+async def checked_addresses(policy: AddressPolicy, resolve: Resolve, host: str, port: int) -> Sequence[IpAddress]:
+    """The addresses of a host that a connection may be opened to: connect to these, and never by the name again.
+
+    Raises AddressRefused if any one address is refused: a name that leads inside and outside is an attack, or a
+    mistake that would strike at random. Raises ConnectFailed where there is none.
+    """
+    try:
+        addresses = await resolve(host, port)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is empty or too long.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConnectFailed(f"The name {host!r} could not be resolved: {reason}", host=host, port=port) from error
+    if not addresses:
+        raise ConnectFailed(f"The name {host!r} has no address", host=host, port=port)
+    for address in addresses:
+        policy.check(host, port, address)
+    return addresses
+
+
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Opens connections to addresses that the policy allows, and to nothing else."""
 
@@ -95,12 +113,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Resolve, check every address, connect to the first that answers.
 
-        Raises AddressRefused if any one address is refused: a name that leads inside and outside is an attack, or a
-        mistake that would strike at random. Raises ConnectFailed.
+        Raises AddressRefused if any one address is refused, and ConnectFailed.
         """
-        addresses = await self._addresses(host, port)
-        for address in addresses:
-            self._policy.check(host, port, address)
+        addresses = await checked_addresses(self._policy, self._resolve, host, port)
         failures = []
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             patience = ATTEMPT_SECONDS_MAX if left else timeout
@@ -122,16 +137,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    async def _addresses(self, host: str, port: int) -> Sequence[IpAddress]:
-        try:
-            addresses = await self._resolve(host, port)
-        except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is empty or too long.
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ConnectFailed(f"The name {host!r} could not be resolved: {reason}", host=host, port=port) from error
-        if not addresses:
-            raise ConnectFailed(f"The name {host!r} has no address", host=host, port=port)
-        return addresses
 
 
 class _TcpStream(httpcore2.AsyncNetworkStream):
@@ -261,8 +266,9 @@ def _own_errors(host: str) -> Iterator[None]:
     """Translate httpcore2's exceptions. What connecting raises passes through: the backend has translated it."""
     try:
         yield
-    except httpcore2.LocalProtocolError as error:
-        raise RequestInvalid(f"The request to {host} is not valid HTTP: {error}", host=host) from error
+    except httpcore2.LocalProtocolError:
+        # Without the cause: h11 quotes the value of a header, and a secret may be one.
+        raise RequestInvalid(f"The request to {host} is not valid HTTP", host=host) from None
     except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:  # The handshake: the backend did the rest.
         # The pool cuts the chain of causes, so what happened is found in the arguments alone.
         if error.args and isinstance(error.args[0], ssl.SSLCertVerificationError):

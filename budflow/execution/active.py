@@ -18,6 +18,8 @@ class Active:
 
     execution: Execution
     plan: Plan
+    #: Who started it.
+    principal: str = ""
     responded: e.Responded | None = None
     finished: e.Finished | None = None
     sinks: dict[int, ItemList] = field(default_factory=dict)
@@ -33,6 +35,8 @@ class Active:
     def observe(self, event: e.Event) -> None:
         """Keep what answers will need."""
         match event:
+            case e.Admitted():
+                self.principal = event.principal
             case e.NodeFinished():
                 number = self.plan.index[event.node]
                 if number in self.plan.sinks:

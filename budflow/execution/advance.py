@@ -27,7 +27,7 @@ def advance(plan: Plan, state: s.State, event: e.Event) -> Step:
     match event:
         case e.Started() | e.ItemsStarted() | e.ItemsFinished() | e.ItemsRetried() | e.ResultIgnored():
             return state, []
-        case e.WaitStarted() | e.RoundsCollected():
+        case e.CredentialsUsed() | e.WaitStarted() | e.RoundsCollected():
             return state, []
         case e.Responded():
             return state._replace(responded=True), []

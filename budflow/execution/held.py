@@ -12,9 +12,11 @@ from budflow.execution.ports import ChildCall, Running
 from budflow.execution.records import OpenWait, RateAsk, Rest, Snapshot
 from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_key, signal_of, wait_key
-from budflow.graph.plan import Plan
+from budflow.graph.plan import Plan, PlanNode
 from budflow.log import get_log
 from budflow.model import event as e
+from budflow.model.credential import CredentialUse
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Execution
 from budflow.model.path import path_of
 
@@ -40,6 +42,8 @@ class Office(Protocol):
     def cancel_call(self, parent: "Held", key: CallKey) -> None: ...
 
     def reserve(self, held: "Held", ask: RateAsk) -> None: ...
+
+    async def open_credential(self, held: "Held", node: PlanNode, slot: str) -> OpenCredential: ...
 
     def idle(self, held: "Held") -> None: ...
 
@@ -107,8 +111,12 @@ class Held(Active):
 
     @property
     def leaves_no_trace(self) -> bool:
-        """Whether a success is not kept, and nothing was stored so far: it is answered when it is known to be one."""
-        return self.plan.settings.retention.succeeded_seconds == 0 and self.journal.unseen
+        """Whether a success is not kept, and nothing was stored so far: it is answered when it is known to be one.
+
+        One that used a credential is stored all the same, with its use.
+        """
+        kept_seconds = self.plan.settings.retention.succeeded_seconds
+        return kept_seconds == 0 and self.journal.unseen and not self.journal.has_uses
 
     def start_child(self, child: Child, event: e.ChildStarted) -> None:
         """Insert a child with the event that names it."""
@@ -134,6 +142,10 @@ class Held(Active):
     def reserve(self, ask: RateAsk) -> None:
         """See Link."""
         self._office.reserve(self, ask)
+
+    async def open_credential(self, node: str, slot: str) -> OpenCredential:
+        """See Link."""
+        return await self._office.open_credential(self, self.plan.nodes[self.plan.index[node]], slot)
 
     def idle(self, rest: Rest | None) -> None:
         """See Link."""
@@ -227,6 +239,8 @@ class Held(Active):
                 self.calls.pop((path_of(event.node, event.rounds), event.call), None)
             case e.CancelRequested():
                 self.stopping = True
+            case e.CredentialsUsed():
+                self._note_uses(event)
             case _:
                 pass
         if self.signalled:
@@ -234,6 +248,23 @@ class Held(Active):
             if key_ is not None and key_ in self.signalled:
                 self.signalled.discard(key_)
                 self.journal.consume(key_)
+
+    def _note_uses(self, event: e.CredentialsUsed) -> None:
+        execution, path = self.execution, path_of(event.node, event.rounds)
+        for slot, credential_id in event.credentials.items():
+            use = CredentialUse(
+                project_id=execution.project_id,
+                credential_id=credential_id,
+                used_at=event.at,
+                workflow_id=execution.workflow_id,
+                version=execution.version,
+                execution_id=execution.id,
+                node=path,
+                slot=slot,
+                author=self.plan.author,
+                principal=self.principal,
+            )
+            self.journal.note_use(use)
 
     def _add_to_end(self, finished: e.Finished) -> None:
         """What is to be true together with the end: its caller is told, and a failure is followed up."""

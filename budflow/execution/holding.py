@@ -14,13 +14,25 @@ from budflow.execution.children import Cancel, Children, after_failure, end_of_c
 from budflow.execution.held import CallKey, Held, Spawn
 from budflow.execution.journal import Child, Journal, JournalClosed
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import ChildCall, ExecutionBroken, ExecutionStore, Executor, RunLetGo, Running, Work
+from budflow.execution.ports import (
+    ChildCall,
+    CredentialSource,
+    CredentialUser,
+    ExecutionBroken,
+    ExecutionStore,
+    Executor,
+    RunLetGo,
+    Running,
+    Work,
+)
 from budflow.execution.records import RateAsk
 from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_of
-from budflow.graph.plan import Plan
+from budflow.graph.plan import Plan, PlanNode
 from budflow.log import get_log
 from budflow.model import event as e
+from budflow.model.credential import CredentialUnfit
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Claim, ClaimLost, Execution
 from budflow.model.failure import Failure
 from budflow.model.identity import utc_now
@@ -40,6 +52,8 @@ SUSPECT_TAKEOVERS = 2
 SHORT_WAIT_SECONDS = 5.0
 REST_SECONDS = 0.1
 REST_AGAIN_SECONDS = 2.0
+#: Where the source of credentials is not there, an execution is taken up again only after this.
+SOURCE_PAUSE_SECONDS = 1.0
 
 log = get_log(__name__)
 
@@ -79,9 +93,11 @@ class Holding:
         cancel: Cancel,
         spawn: Spawn,
         freed: Callable[[bool], None],
+        credentials: CredentialSource,
     ) -> None:
         self._store, self.executor, self._runner = store, executor, runner
         self._resume_url, self._spawn, self._freed = resume_url, spawn, freed
+        self._credentials = credentials
         self._children = Children(plans, runner, self._launch_child, cancel, spawn, self._look, self.stored)
         self.held: dict[str, Held] = {}
         self.dropped: set[str] = set()
@@ -296,6 +312,22 @@ class Holding:
     def reserve(self, held: Held, ask: RateAsk) -> None:
         """See Office."""
         self._spawn(self._reserve(held, ask))
+
+    async def open_credential(self, held: Held, node: PlanNode, slot: str) -> OpenCredential:
+        """See Office."""
+        user = CredentialUser(held.execution.project_id, held.execution.workflow_id, held.plan.author)
+        reference, declared = node.node.credentials.get(slot), node.spec.credentials.get(slot)
+        if reference is None or declared is None:
+            raise CredentialUnfit(f"`{node.key}` takes no credential as `{slot}`.")
+        try:
+            return await self._credentials.open(user, reference, declared.kinds)
+        except BudflowError as error:
+            if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+                log.warning("credential.not_opened", execution=held.execution.id, error=str(error))
+                await held.commit()  # It may not be stored at all yet.
+                await asyncio.sleep(SOURCE_PAUSE_SECONDS)
+                held.give_up()  # Taken up again, it asks again.
+            raise
 
     def ended_child(self, held: Held, finished: e.Finished) -> e.ChildFinished | None:
         """See Office."""

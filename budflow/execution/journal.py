@@ -9,6 +9,7 @@ from budflow.errors import BudflowError
 from budflow.execution.ports import ExecutionStore
 from budflow.execution.records import JournalWrite, OpenWait, Rest, Signal, Snapshot
 from budflow.model import event as e
+from budflow.model.credential import CredentialUse
 from budflow.model.execution import Claim, Execution, ExecutionEnded, Status
 from budflow.model.failure import Failure
 from budflow.model.journal import encode
@@ -37,6 +38,7 @@ class _Beside:
     consumed: list[str] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     static: dict[str, Any] = field(default_factory=dict)
+    uses: list[CredentialUse] = field(default_factory=list)
 
 
 class Journal:
@@ -112,6 +114,10 @@ class Journal:
         """Replace static data of the workflow."""
         self._beside.static.update(changed)
 
+    def note_use(self, use: CredentialUse) -> None:
+        """A node was given a credential."""
+        self._beside.uses.append(use)
+
     def send(self, signal: Signal) -> None:
         """Tell another execution."""
         self._beside.signals.append(signal)
@@ -168,6 +174,11 @@ class Journal:
         """Whether nothing of the execution is stored, nor on its way to the store."""
         return self._beside.admission is not None and self._writing is None
 
+    @property
+    def has_uses(self) -> bool:
+        """Whether a use of a credential is still to be written."""
+        return bool(self._beside.uses)
+
     def discard(self) -> None:
         """Forget an execution that is `unseen`, as if it had never been."""
         self._break(JournalClosed())
@@ -198,6 +209,7 @@ class Journal:
             consumed=tuple(beside.consumed),
             signals=tuple(beside.signals),
             static=beside.static,
+            uses=tuple(beside.uses),
             rest=rest,
         )
         self._buffer, self._beside = [], _Beside()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from budflow.execution.ports import ChildCall, Link
 from budflow.execution.records import RateAsk, Rest
 from budflow.model import event as e
+from budflow.model.credential_kind import OpenCredential
 
 
 class LinkAround:
@@ -36,6 +37,10 @@ class LinkAround:
     def reserve(self, ask: RateAsk) -> None:
         """See Link."""
         self._link.reserve(ask)
+
+    async def open_credential(self, node: str, slot: str) -> OpenCredential:
+        """See Link."""
+        return await self._link.open_credential(node, slot)
 
     def idle(self, rest: Rest | None) -> None:
         """See Link."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,10 +14,12 @@ from budflow.execution.spill import ITEMS_MAX, Gathered, Spill, is_much
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import PlanNode
 from budflow.log import get_log
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.failure import Failure, NodeError
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.item import Item, ItemError, ItemList
 from budflow.model.node import ERROR_PORT, HttpCapability
+from budflow.model.redaction import Redaction
 from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 
@@ -56,7 +59,8 @@ class NodeRun:
     repetition has the same. Of an `item` node with an effect, `done` is what the journal has already and `in_doubt`
     fails without another try; `begin(n)` returns once it is durable that the first n items are being worked on, and
     `on_done` is told of each item that succeeded. `open_spill` makes room for outputs that are too many for memory;
-    without it they stay there.
+    without it they stay there. `credentials` are those that the author gave the node, by slot:
+    `redaction` masks their secrets in all that comes back, `reopen` opens them anew before every further try.
     """
 
     node: PlanNode
@@ -78,6 +82,9 @@ class NodeRun:
     open_aside: Callable[[], Aside] | None = None
     traceparent: str | None = None
     static: StaticData = NO_STATIC
+    credentials: Mapping[str, OpenCredential] = field(default_factory=dict)
+    redaction: Redaction | None = None
+    reopen: Callable[[], Awaitable[None]] | None = None
 
     def key(self, ordinal: int) -> str:
         """The idempotency key of one item: equal for every attempt at it."""
@@ -103,19 +110,34 @@ class NodeResult:
     raised: bool = False
 
 
-def failure_of(node: PlanNode, error: BaseException, path: str = "") -> Failure:
+def failure_of(node: PlanNode, error: BaseException, path: str = "", redaction: Redaction | None = None) -> Failure:
     """What was raised on behalf of a node, as data: its own errors as they are, anything else as NodeCrashed.
 
-    `path` is that of the node's run, where it stands in loops.
+    `path` is that of the node's run, where it stands in loops. `redaction` masks the secrets that the node was given,
+    in the log too.
     """
     if not isinstance(error, BudflowError):
-        log.error("node.crashed", node=node.key, type=node.spec.name, exc_info=error)
-        error = NodeCrashed(f"{type(error).__name__}: {str(error)[:500]}")
+        text = str(error)
+        if redaction is None:
+            log.error("node.crashed", node=node.key, type=node.spec.name, exc_info=error)
+        else:
+            # As text: the log cannot mask what it is handed as an error.
+            told = redaction.text("".join(traceback.format_exception(error)))
+            log.error("node.crashed", node=node.key, type=node.spec.name, exception=told)
+            text = redaction.text(text)  # Before it is cut: the beginning of a secret would not be known for one.
+        error = NodeCrashed(f"{type(error).__name__}: {text[:500]}")
     failure = Failure.of(error, path or node.key)
+    if redaction is not None:
+        failure = masked_failure(failure, redaction)
     if failure.message.isascii():
         return failure
     # Half of a surrogate pair, quoted from an item, could not be journaled.
     return replace(failure, message=failure.message.encode("utf-8", "replace").decode())
+
+
+def masked_failure(failure: Failure, redaction: Redaction) -> Failure:
+    """The failure without the secrets of the credentials that its node was given."""
+    return replace(failure, message=redaction.text(failure.message), hint=redaction.text(failure.hint))
 
 
 def all_failed(items: Sequence[Item], failure: Failure) -> NodeResult:

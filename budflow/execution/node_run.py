@@ -1,11 +1,13 @@
 """One run of one node: the engine's loop around the author's function, with retries, time limit and failed items."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from budflow.execution.blobs import BlobUnreadable, BlobUnwritable
 from budflow.execution.list_work import run_batches, run_list, run_whole
+from budflow.execution.masking import masked_items, redaction_of
 from budflow.execution.node_result import (
     NodeResult,
     NodeRun,
@@ -16,10 +18,12 @@ from budflow.execution.node_result import (
     relieve,
     store,
 )
+from budflow.expressions.evaluate import Scope
 from budflow.model.failure import Failure
 from budflow.model.item import Item
 from budflow.model.journal import EventUnwritable
 from budflow.model.node import Call
+from budflow.model.secret import Secret
 from budflow.model.spilled import Spilled
 from budflow.model.workflow import Effect, Retry
 
@@ -27,10 +31,13 @@ ITEM_CONCURRENCY = 20
 #: So many items are worked on, with all their retries, before what came of them may leave the memory.
 ITEMS_AT_ONCE = 20_000
 RETRY_WAIT_SECONDS_MAX = 3_600.0
+NO_SECRET = Secret("")
 
 
 async def run_node(run: NodeRun) -> NodeResult:
     """Run the node's function over its items. Never raises but asyncio.CancelledError: faults are in the result."""
+    if run.credentials and run.redaction is None:
+        run.redaction = redaction_of(run.credentials)
     result = NodeResult()
     work = _WORK[run.node.spec.kind]
     try:
@@ -89,7 +96,8 @@ def effect_of(run: NodeRun) -> Effect:
     if not callable(node.spec.effect):
         return node.spec.effect
     try:
-        return node.spec.effect_of(node.params.resolve(run.scope(0 if run.items else None)))
+        # Asked before the credentials are opened; what a secret is has no bearing on it.
+        return node.spec.effect_of(node.params.resolve(_scope(run, 0 if run.items else None, ANY_SECRETS)))
     except Exception:  # noqa: BLE001 - the boundary of a node's call
         return "once"  # The run itself will report the fault; until then the worst is assumed.
 
@@ -125,6 +133,9 @@ async def _run_some(run: NodeRun, result: NodeResult, ordinals: range) -> None:
             result.tries = max(result.tries, tries)
             await run.sleep(pause)
             todo = again
+            if run.reopen is not None and (refused := await _reopened(run)) is not None:
+                result.failed.update(dict.fromkeys(again, refused))
+                return
     finally:
         # Also when the time is up: what was done stays done.
         if done:
@@ -132,6 +143,16 @@ async def _run_some(run: NodeRun, result: NodeResult, ordinals: range) -> None:
             for ordinal in sorted(done):
                 items.extend(done[ordinal])
                 lineage.extend([ordinal] * len(done[ordinal]))
+
+
+async def _reopened(run: NodeRun) -> Failure | None:
+    """Open the credentials anew, which may have been taken away during the pause; why the node cannot have them."""
+    assert run.reopen is not None  # noqa: S101 - its caller looked
+    try:
+        await run.reopen()
+    except Exception as error:  # noqa: BLE001 - the boundary of a node's call
+        return failure_of(run.node, error, run.path, run.redaction)
+    return None
 
 
 async def _try_items(run: NodeRun, todo: Sequence[int], done: dict[int, list[Item]]) -> dict[int, Failure]:
@@ -150,11 +171,10 @@ async def _try_items(run: NodeRun, todo: Sequence[int], done: dict[int, list[Ite
             except asyncio.CancelledError as error:
                 if task is None or task.cancelling():
                     raise
-                failed[ordinal] = failure_of(
-                    run.node, error, run.path
-                )  # Nobody cancelled this: it came out of the node's own call.
+                # Nobody cancelled this: it came out of the node's own call.
+                failed[ordinal] = failure_of(run.node, error, run.path, run.redaction)
             except Exception as error:  # noqa: BLE001 - the boundary of a node's call
-                failed[ordinal] = failure_of(run.node, error, run.path)
+                failed[ordinal] = failure_of(run.node, error, run.path, run.redaction)
 
     if len(todo) == 1:
         await work()
@@ -167,13 +187,44 @@ async def _try_items(run: NodeRun, todo: Sequence[int], done: dict[int, list[Ite
 
 async def _call_item(run: NodeRun, ordinal: int) -> list[Item]:
     item = run.items[ordinal]
-    params = run.node.params.resolve(run.scope(ordinal))
-    call = Call(item, params, run.key(ordinal), run.now, run.http, run.files, run.traceparent, run.static)
+    params = run.node.params.resolve(_scope(run, ordinal))
+    call = Call(
+        item, params, run.key(ordinal), run.now, run.http, run.files, run.traceparent, run.static, run.credentials
+    )
     given = await run.node.spec.call(call)
     several = given if isinstance(given, list) else [given]
     items = [value if isinstance(value, Item) else Item(value) for value in several]
     check_items(run.node, items)
-    return items
+    return items if run.redaction is None else masked_items(items, run.redaction)
+
+
+def _scope(run: NodeRun, ordinal: int | None, secrets: Mapping[str, object] | None = None) -> Scope:
+    """What the expressions see for an item, with `$secrets` for those that read it: by default the node's own."""
+    scope = run.scope(ordinal)
+    if "secrets" in run.node.params.names:
+        own = {slot: credential.fields() for slot, credential in run.credentials.items()}
+        scope.names = ChainMap({"secrets": secrets or own}, scope.names)  # type: ignore[arg-type] # it is only read
+    return scope
+
+
+class _AnySecret(Mapping[str, object]):
+    """Stands for secrets where their values are of no account: there is one under every name."""
+
+    def __init__(self, inner: object = NO_SECRET) -> None:
+        self._inner = inner
+
+    def __getitem__(self, name: str) -> object:
+        return self._inner
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+#: Stands for the credentials of every slot.
+ANY_SECRETS = _AnySecret(_AnySecret())
 
 
 def _pause(retry: Retry, tries: int, seed: str) -> float:

@@ -7,7 +7,17 @@ from functools import partial
 
 from budflow.execution.aside import Aside
 from budflow.execution.lists import ListStore
-from budflow.execution.node_result import NodeResult, NodeRun, all_failed, failure_of, settle
+from budflow.execution.masking import mask_result
+from budflow.execution.node_credentials import NodeCredentials
+from budflow.execution.node_result import (
+    NodeResult,
+    NodeRun,
+    NodeTimedOut,
+    all_failed,
+    failure_of,
+    masked_failure,
+    settle,
+)
 from budflow.execution.node_run import ITEM_CONCURRENCY, effect_of, run_at_once, run_node, store_much
 from budflow.execution.open_node import Openings, OpenNode, Recorded
 from budflow.execution.ports import Heavy, Link, Work
@@ -63,6 +73,8 @@ class NodeWork:
         admitted = work.admitted
         #: A test run sees static data, and what it does to them is forgotten at its end.
         self._keeps_static = admitted is None or not admitted.is_test
+        #: Whether its trigger's door has used the credentials that are for the door.
+        self._by_door = admitted is not None and admitted.mode == "webhook" and admitted.origin is None
         self._http, self._heavy, self._now, self._files = http, heavy, now, files
         self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
         self._open_aside = None if lists is None else partial(Aside, lists.blobs)
@@ -79,9 +91,13 @@ class NodeWork:
         run = self._run_of(opened)
         effect = effect_of(run)
         progress: _Progress | None = None
+        if node.node.credentials and (refused := await self._give_credentials(opened, run)) is not None:
+            return await self._refused(opened, run, refused)
         if effect != "pure":
             progress = await self._announce(opened, run, once=effect == "once")
             opened.effect = effect  # Until here nothing has happened, so it could be cancelled on the spot.
+        elif run.credentials:
+            await self._link.commit()  # The author says that it has no effect; but what it is given leaves here.
         if node.weight == "heavy" and self._heavy is not None:
             result, place = await self._elsewhere(self._heavy, run)
             return self.outcome(opened, await store_much(run, result), place)
@@ -151,6 +167,8 @@ class NodeWork:
         # One that did not run has seen none, and so has changed none.
         static = None if opened.static is NO_STATIC else opened.static.changes(self._static, key)
         if static is not None:
+            if opened.redaction is not None:
+                static = {name: opened.redaction.data(value) for name, value in static.items()}
             self._static.update(static)
         if not self._keeps_static:
             static = None
@@ -171,16 +189,43 @@ class NodeWork:
             progress.follow(run)
         return progress
 
+    async def _give_credentials(self, opened: OpenNode, run: NodeRun) -> Failure | None:
+        """Open what the node has in its slots; why it cannot have it. As long as the node may take, this may too."""
+        node = opened.node
+        credentials = NodeCredentials(opened, run, self._link, self._now, by_door=self._by_door)
+        try:
+            async with asyncio.timeout(node.node.timeout_seconds):
+                await credentials.open()
+        except TimeoutError:
+            return failure_of(node, NodeTimedOut(), opened.path)
+        except Exception as error:  # noqa: BLE001 - the boundary of a node's call
+            return failure_of(node, error, opened.path)
+        run.reopen = credentials.reopen
+        return None
+
+    async def _refused(self, opened: OpenNode, run: NodeRun, failure: Failure) -> e.NodeFinished | e.NodeFailed:
+        """What it means that the node may do nothing more: what was done of its items before a takeover stays done."""
+        if not run.done:
+            return self.failed(opened, failure)
+        left = (ordinal for ordinal in range(len(run.items)) if ordinal not in run.done)
+        run.in_doubt = {**dict.fromkeys(left, failure), **run.in_doubt}
+        return self.outcome(opened, await run_node(run))
+
     async def _elsewhere(self, heavy: Heavy, run: NodeRun) -> tuple[NodeResult, Place | None]:
         try:
-            return await heavy.run(self._work, run)
+            result, place = await heavy.run(self._work, run)
         except Exception as error:  # noqa: BLE001 - the boundary of a node's call
-            return all_failed(run.items, failure_of(run.node, error, run.path)), None
+            return all_failed(run.items, failure_of(run.node, error, run.path, run.redaction)), None
+        if run.redaction is not None:
+            mask_result(result, run.redaction)
+        return result, place
 
     def _run_of(self, opened: OpenNode) -> NodeRun:
         key, rounds = opened.node.key, opened.at.rounds
 
         def on_retry(tries: int, failed: int, delay: float, failure: Failure) -> None:
+            if opened.redaction is not None:
+                failure = masked_failure(failure, opened.redaction)
             self._link.append(e.ItemsRetried(self._now(), key, tries, failed, delay, failure, rounds))
 
         recorded = opened.recorded

@@ -20,6 +20,7 @@ from budflow.model.failure import Failure
 from budflow.model.item import EMPTY, Item, ItemList
 from budflow.model.joined import join
 from budflow.model.path import path_of
+from budflow.model.redaction import Redaction
 from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 from budflow.model.workflow import Effect
@@ -161,7 +162,8 @@ class OpenNode:
 
     `ports` are the ordinals of each input port. A light or heavy node has its `task`, which has `begun` once it got
     its first turn; a control node has its `control` once its start is journaled. `refused` are items that fail without
-    a try, and `decided` is set when a person has decided about items in doubt, while that is waited for.
+    a try, and `decided` is set when a person has decided about items in doubt, while that is waited for. `redaction`
+    masks the secrets of the credentials that it was given.
     """
 
     at: At
@@ -181,6 +183,7 @@ class OpenNode:
     refused: Mapping[int, Failure] = field(default_factory=dict)
     decided: "asyncio.Future[None] | None" = None
     uncollected: dict[str, Uncollected] = field(default_factory=dict)
+    redaction: Redaction | None = None
 
     @property
     def path(self) -> str:

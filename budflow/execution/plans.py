@@ -113,7 +113,13 @@ class PlanCache:
         return record if until is None else replace(record, document=up_to(record.document, until))
 
     def _compiled(self, workflow: Workflow, record: VersionRecord) -> Plan:
-        return compile_plan(workflow, self._registry, workflow_id=record.workflow_id, version=record.version)
+        return compile_plan(
+            workflow,
+            self._registry,
+            workflow_id=record.workflow_id,
+            version=record.version,
+            author=record.created_by,
+        )
 
     def _keep(self, kept: _Kept) -> tuple[VersionRecord, Plan]:
         record = kept.record

@@ -9,6 +9,7 @@ from budflow.errors import BudflowError
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Rest, Signal, Snapshot, TriggerKey
 from budflow.graph.plan import Plan
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.event import Admitted, Event, StoredEvent
 from budflow.model.execution import Claim, Execution, Place, Status
 from budflow.model.item import ItemList
@@ -192,6 +193,50 @@ class ChildCall:
     awaited: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class CredentialUser:
+    """On whose behalf a credential is opened: a workflow, and who saved the version of it that runs."""
+
+    project_id: str
+    workflow_id: str
+    author: str
+
+
+class CredentialSource(Protocol):
+    """Where credentials are opened for nodes, after asking whether they may have them."""
+
+    async def open(self, user: CredentialUser, reference: str, kinds: tuple[str, ...]) -> OpenCredential:
+        """Decrypt the credential with this name or id for one call.
+
+        `kinds` are those that are taken; empty: every kind that signs HTTP requests. Raises CredentialNotFound,
+        CredentialRefused, CredentialUnfit, CredentialUnreadable and EncryptionKeyMissing.
+        """
+        ...
+
+    def forget(self, credential_id: str) -> None:
+        """The next use of the credential reads it anew: it was changed or deleted here."""
+        ...
+
+
+class CredentialReceiver(Protocol):
+    """Takes one credential from another process, once: it is sealed for this receiver alone."""
+
+    @property
+    def public_key(self) -> bytes: ...
+
+    def open(self, sealed: bytes) -> OpenCredential:
+        """The credential. Raises HandOverFailed for what was sealed for another, or for another purpose."""
+        ...
+
+
+class HandOver(Protocol):
+    """How an opened credential gets to the process that needs it. Both sides must name the same purpose, `info`."""
+
+    def receiver(self, info: bytes) -> CredentialReceiver: ...
+
+    def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes: ...
+
+
 class Link(Protocol):
     """What ties a run to its journal, wherever the run is: beside the store, or in a Ray actor far from it."""
 
@@ -223,6 +268,10 @@ class Link(Protocol):
 
     def reserve(self, ask: RateAsk) -> None:
         """Ask for room in a shared rate; when it is due is delivered to the run."""
+        ...
+
+    async def open_credential(self, node: str, slot: str) -> OpenCredential:
+        """Decrypt what the node with this key has in a slot, for one call. Raises what CredentialSource does."""
         ...
 
     def idle(self, rest: Rest | None) -> None:

@@ -5,14 +5,17 @@ import os
 import pickle
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import orjson
 
+from budflow.execution.environment import environment_of_nodes
+from budflow.execution.hand_over import NO_HAND_OVER, Giving, HandOverMissing, TicketRefused
 from budflow.execution.node_result import NodeResult, NodeRun
-from budflow.execution.ports import Work
+from budflow.execution.ports import HandOver, Work
 from budflow.execution.segment import OpenTools, all_failed, late, limit_seconds, pack, unpack_result
-from budflow.execution.segment_process import SIZE_BYTES, frame
+from budflow.execution.segment_process import QUESTION, SIZE_BYTES, frame
 from budflow.model.execution import Place
 from budflow.model.failure import NodeError
 from budflow.model.journal import EventUnwritable
@@ -33,14 +36,22 @@ class _Child:
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
 
-    async def ask(self, payload: bytes) -> bytes:
+    async def run(self, payload: bytes, answer: Callable[[bytes], Awaitable[bytes]]) -> bytes:
+        """The result of a packed segment; `answer` is what its questions are put to."""
         try:
-            self.stdin.write(frame(payload))
-            await self.stdin.drain()
-            size = int.from_bytes(await self.stdout.readexactly(SIZE_BYTES), "big")
-            return await self.stdout.readexactly(size)
+            kind, said = await self._put(payload)
+            while kind == QUESTION:
+                kind, said = await self._put(await answer(said))
+            return said
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise ProcessDied from error
+
+    async def _put(self, message: bytes) -> tuple[bytes, bytes]:
+        self.stdin.write(frame(message))
+        await self.stdin.drain()
+        kind = await self.stdout.readexactly(1)
+        size = int.from_bytes(await self.stdout.readexactly(SIZE_BYTES), "big")
+        return kind, await self.stdout.readexactly(size)
 
     async def end(self) -> None:
         if self.process.returncode is None:
@@ -50,9 +61,13 @@ class _Child:
 
 
 class ProcessPool:
-    """Meets Heavy. At most `size` processes, one a core by default; what comes beyond that waits."""
+    """Meets Heavy. At most `size` processes, one a core by default; what comes beyond that waits.
 
-    def __init__(self, open_tools: OpenTools, size: int | None = None) -> None:
+    `hand_over` seals the credentials of a segment for the process that runs it.
+    """
+
+    def __init__(self, open_tools: OpenTools, size: int | None = None, *, hand_over: HandOver = NO_HAND_OVER) -> None:
+        self._hand_over = hand_over
         self._opening = pickle.dumps(open_tools)
         self._free = asyncio.Semaphore(size or os.cpu_count() or 1)
         self._idle: list[_Child] = []
@@ -60,9 +75,9 @@ class ProcessPool:
 
     async def run(self, work: Work, run: NodeRun) -> tuple[NodeResult, Place]:
         """See Heavy. A process whose segment was cancelled, or took too long, is killed; the next starts afresh."""
-        pid = os.getpid()
+        pid, giving = os.getpid(), Giving(run, self._hand_over)
         try:
-            payload = await asyncio.to_thread(pack, run)
+            payload = await asyncio.to_thread(pack, run, giving.ticket)
         except EventUnwritable as error:
             return all_failed(run, error), Place("inprocess", socket.gethostname(), pid)
         async with self._free:
@@ -71,11 +86,11 @@ class ProcessPool:
             answered = False
             try:
                 async with asyncio.timeout(limit_seconds(run)):
-                    result = unpack_result(await child.ask(payload), run)
+                    result = unpack_result(await child.run(payload, giving.answer), run)
                 answered = True
             except TimeoutError:
                 result = late(run)
-            except ProcessDied as error:
+            except (ProcessDied, HandOverMissing, TicketRefused) as error:
                 result = all_failed(run, error)
             finally:
                 if answered:
@@ -96,6 +111,7 @@ class ProcessPool:
             *(sys.executable, "-P", "-m", "budflow.execution.segment_process"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=environment_of_nodes(),
         )
         if process.stdin is None or process.stdout is None:
             raise ProcessDied("The process was started without its pipes.")

@@ -56,7 +56,8 @@ class NodeStory:
     `container` and `body` are where it stands, None for the workflow itself. `runs` are those that began; of a node in
     a body that only computes, whose rounds are journaled as a whole, those of its body. `tries` are the most that a run
     took, `failed` the paths of the first runs that failed and `failure` the last's. `counts` and `outputs` are by port,
-    one round after the other. `children` are the executions that it called.
+    one round after the other. `children` are the executions that it called, `credentials` the ids of those that it was
+    given last, by slot.
     """
 
     key: str
@@ -74,6 +75,7 @@ class NodeStory:
     failure: Failure | None = None
     failed: list[str] = field(default_factory=list)
     children: list[str] = field(default_factory=list)
+    credentials: dict[str, str] = field(default_factory=dict)
     done: int | None = None  # Of `total` items that a loop goes through.
     total: int | None = None
 
@@ -244,6 +246,8 @@ class _Teller:
                     del self._waits[at]
             case e.ChildStarted() if told:
                 story.children.append(event.execution_id)
+            case e.CredentialsUsed() if told:
+                story.credentials.update(event.credentials)
             case e.RoundsFinished():
                 self._note_rounds(event, at)
             case e.NodeFinished() | e.NodeFailed() | e.NodeCancelled():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from budflow.model.credential import CredentialUse
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status, WaitReason
 from budflow.model.failure import Failure
@@ -80,7 +81,8 @@ class JournalWrite:
     `consumed` are the keys of this execution's signals that `events` journal: removed. `signals` are inserted for
     other executions, and wake those that wait. `rest` gives the execution back: status `waiting`, no runner, a higher
     token; with a signal left its `wake_at` is now. `static` replaces values of static data, None removes one; keys are
-    a node's key, or "" for the workflow's own. The end of an execution removes its waits, signals and snapshots.
+    a node's key, or "" for the workflow's own. `uses` go to the audit of credentials. The end of an
+    execution removes its waits, signals and snapshots.
     """
 
     claim: Claim
@@ -96,6 +98,7 @@ class JournalWrite:
     signals: tuple[Signal, ...] = ()
     rest: Rest | None = None
     static: Mapping[str, Any] = field(default_factory=dict)
+    uses: tuple[CredentialUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,9 @@ class _Selection:
     def _run_of(self, event: e.Event) -> s.At | None:
         """The run of a node, by the new plan, that an event is about."""
         key = getattr(event, "node", None)
-        if key is None or key not in self._plan.index or isinstance(event, e.ResultIgnored):
+        if key is None or key not in self._plan.index:
+            return None
+        if isinstance(event, e.ResultIgnored | e.CredentialsUsed):  # The new execution has used no credential so far.
             return None
         return s.At(self._plan.index[key], getattr(event, "rounds", ()))
 

@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from budflow.errors import BudflowError
+from budflow.execution.hand_over import Ask, Taking, ask_nobody
 from budflow.execution.lineage import LineageAmbiguous, NodeView
 from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut, all_failed as every_failed
 from budflow.execution.node_run import run_node
@@ -70,14 +72,15 @@ class SegmentHost:
         self._opened = open_tools()
         self._loop = asyncio.Runner()
 
-    def run(self, payload: bytes) -> bytes:
-        """Run one packed segment to its end; blocks."""
-        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools))
+    def run(self, payload: bytes, ask: Ask) -> bytes:
+        """Run one packed segment to its end; blocks. `ask` gets it the credentials that it was packed with."""
+        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools, ask))
 
 
-def pack(run: NodeRun) -> bytes:
+def pack(run: NodeRun, ticket: str = "") -> bytes:
     """All that one run of a node needs, as JSON; items by columns, as the journal has them.
 
+    Of its credentials only the slots go along, and the ticket with which its process asks for them.
     Raises EventUnwritable, SegmentTooLarge and what reading blobs raises.
     """
     node = run.node
@@ -105,16 +108,23 @@ def pack(run: NodeRun) -> bytes:
         "timezone": _zone_name(now.tzinfo),
         "effect_scope": run.effect_scope,
         "traceparent": run.traceparent,
+        "slots": [*run.credentials],
+        "ticket": ticket,
     }
     return _json(shape, node)
 
 
-async def run_packed(payload: bytes, registry: Registry, tools: Tools) -> bytes:
-    """Run a packed segment in this process; its result as bytes."""
+async def run_packed(payload: bytes, registry: Registry, tools: Tools, ask: Ask = ask_nobody) -> bytes:
+    """Run a packed segment in this process; its result as bytes. One with credentials has to `ask` for them."""
     retries: list[tuple[int, int, float, Json]] = []
+    segment = orjson.loads(payload)
     try:
-        run = _unpack(orjson.loads(payload), registry, tools, retries)
-    except NodeTypeMissing as error:
+        run = _unpack(segment, registry, tools, retries)
+        if segment["slots"]:
+            taking = Taking(segment["ticket"], segment["slots"], tools.hand_over, ask)
+            await taking.give(run)
+            run.reopen = partial(taking.give, run)
+    except BudflowError as error:
         return orjson.dumps({"refused": Failure.of(error).to_json()})
     result = await run_node(run)
     shape = {

@@ -10,6 +10,8 @@ import orjson
 from budflow.execution.segment import SegmentHost
 
 SIZE_BYTES = 8
+#: What stands before a message of a process: it asks for credentials, or gives the result.
+QUESTION, RESULT = b"?", b"="
 
 
 def frame(payload: bytes) -> bytes:
@@ -26,9 +28,21 @@ def main() -> None:
     if opening is None:
         return
     host = SegmentHost(pickle.loads(opening))  # noqa: S301 - written by the process that started this one
+
+    def ask(question: bytes) -> bytes:
+        _write(sink, QUESTION, question)
+        answer = _read(source)
+        if answer is None:
+            raise SystemExit  # The pool has gone, and with it who wants the result.
+        return answer
+
     while (payload := _read(source)) is not None:
-        sink.write(frame(host.run(payload)))
-        sink.flush()
+        _write(sink, RESULT, host.run(payload, ask))
+
+
+def _write(sink: BinaryIO, kind: bytes, message: bytes) -> None:
+    sink.write(kind + frame(message))
+    sink.flush()
 
 
 def _read(source: BinaryIO) -> bytes | None:

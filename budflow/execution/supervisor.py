@@ -9,7 +9,7 @@ from budflow.execution.active import Active
 from budflow.execution.holding import Holding
 from budflow.execution.intake import Intake
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import ExecutionStore, Executor
+from budflow.execution.ports import CredentialSource, ExecutionStore, Executor
 from budflow.execution.records import JournalWrite, TriggerKey
 from budflow.execution.signal import signal_of
 from budflow.graph.plan import Plan
@@ -39,6 +39,7 @@ class Supervisor:
         running_max: int,
         queued_max: int,
         lease_seconds: float = 10.0,
+        credentials: CredentialSource,
         resume_url: Callable[[Execution], str | None] = lambda _: None,
     ) -> None:
         self._store, self.runner, self._queued_max = store, runner, queued_max
@@ -51,6 +52,7 @@ class Supervisor:
             resume_url=resume_url,
             cancel=self.cancel,
             spawn=self._spawn,
+            credentials=credentials,
             freed=lambda urgent: self.intake.freed(urgent),
         )
         self.intake = Intake(

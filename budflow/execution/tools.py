@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from budflow.execution.hand_over import NO_HAND_OVER
 from budflow.execution.lists import ListStore
-from budflow.execution.ports import Heavy
+from budflow.execution.ports import HandOver, Heavy
 from budflow.model.execution import Place
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.identity import utc_now
@@ -19,7 +20,8 @@ class Tools:
     """What a run may use of the process that it is in. `heavy` runs segments elsewhere; None: here.
 
     `lists` is where lists go that are too long for memory; None: they stay in it. A snapshot is due every
-    `snapshot_events` events, and more where what is open is large.
+    `snapshot_events` events, and more where what is open is large. `hand_over` is how credentials get here
+    from the process that opens them, where that is another one.
     """
 
     place: Place
@@ -29,3 +31,4 @@ class Tools:
     files: FilesCapability = NO_FILES
     lists: ListStore | None = None
     snapshot_events: int = SNAPSHOT_EVENTS
+    hand_over: HandOver = NO_HAND_OVER

@@ -100,6 +100,7 @@ class Expression:
     text: str
     names: frozenset[str]
     node_keys: frozenset[str]
+    secret_slots: frozenset[str]
     run: Run
     builds: bool
 
@@ -108,12 +109,14 @@ class Expression:
 class Template:
     """A parameter's text, compiled.
 
-    `names` are the `$names` it uses, without `$`; `node_keys` the keys K it reads as `$node.K`.
+    `names` are the `$names` it uses, without `$`; `node_keys` the keys K it reads as `$node.K`, `secret_slots` those
+    that it reads as `$secrets.K`.
     """
 
     text: str
     names: frozenset[str]
     node_keys: frozenset[str]
+    secret_slots: frozenset[str]
     run: Callable[[Scope], object] = field(repr=False, compare=False)
 
     def evaluate(self, scope: Scope) -> object:
@@ -136,7 +139,7 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
     try:
         tree = ast.parse(code, "<expression>", "eval")
         _check_depth(tree)
-        names, node_keys = _references(tree)
+        references = _references(tree)
         path = _path(tree.body) if direct else None
         passing = all(isinstance(node, PASSING) for node in ast.walk(tree))
         compiled = compile_restricted_eval(tree, "<expression>", policy=ExpressionPolicy)
@@ -153,18 +156,20 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
         _fail(source, "The expression is nested too deeply.", 0)
     except ValueError as error:
         _fail(source, f"{original(str(error))}.", 0)
-    return Expression(source.text.strip(), names, node_keys, run, builds=not passing)
+    return Expression(source.text.strip(), *references, run, builds=not passing)
 
 
 def _template(text: str) -> Template:
     if not has_expression(text):
-        return Template(text, frozenset(), frozenset(), lambda scope: text)
+        return Template(text, frozenset(), frozenset(), frozenset(), lambda scope: text)
     parts = [part.text if isinstance(part, Literal) else compile_source(part) for part in split(text)]
     expressions = [part for part in parts if isinstance(part, Expression)]
     names = frozenset().union(*(expression.names for expression in expressions))
     node_keys = frozenset().union(*(expression.node_keys for expression in expressions))
+    secret_slots = frozenset().union(*(expression.secret_slots for expression in expressions))
     alone = expressions[0] if len(parts) == 1 else None
-    return Template(text, names, node_keys, _value_of(alone) if alone else _text_of(tuple(parts)))
+    run = _value_of(alone) if alone else _text_of(tuple(parts))
+    return Template(text, names, node_keys, secret_slots, run)
 
 
 _cached_template = lru_cache(maxsize=CACHED_TEMPLATES_MAX)(_template)
@@ -253,10 +258,13 @@ def _constant_index(node: ast.expr) -> str | int | None:
     return node.value if isinstance(node, ast.Constant) and type(node.value) in (str, int) else None  # type: ignore[return-value]  # by the test
 
 
-def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str]]:
-    """The `$names` and the keys of nodes; refuses unknown names, and `$node` and `$secrets` without a constant key."""
+def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """The `$names`, the keys of `$node` and those of `$secrets`; refuses unknown names, and the two without such a key.
+
+    A key must be constant.
+    """
     names: set[str] = set()
-    node_keys: set[str] = set()
+    keys: dict[str, set[str]] = {f"{DOLLAR}{name}": set() for name in KEYED_NAMES}
     read_by_key: set[int] = set()
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):  # Outer nodes come first, so a read by key is seen before its name.
@@ -264,8 +272,8 @@ def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str]]:
         if found is not None:
             target, name = found
             read_by_key.add(id(target))
-            if target.id == f"{DOLLAR}node":
-                node_keys.add(name)
+            if target.id in keys:
+                keys[target.id].add(name)
         if isinstance(node, ast.Name) and node.id.startswith(DOLLAR):
             name = node.id[len(DOLLAR) :]
             if name not in NAMES and name not in RESERVED_NAMES:
@@ -273,7 +281,7 @@ def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str]]:
             if name in KEYED_NAMES and id(node) not in read_by_key:
                 raise Refused(node, f"${name} must be read by a constant key.", f'Write ${name}.key or ${name}["key"].')
             names.add(name)
-    return frozenset(names), frozenset(node_keys)
+    return frozenset(names), frozenset(keys[f"{DOLLAR}node"]), frozenset(keys[f"{DOLLAR}secrets"])
 
 
 def _key_read(node: ast.AST) -> tuple[ast.Name, str] | None:

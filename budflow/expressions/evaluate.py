@@ -18,12 +18,13 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "workflow": "the workflow: id, name, version",
         "error": "why the item failed, for items that go on after an error: code, message, hint; null for all others",
         "run_index": "the round of the innermost loop around the node, from 0; 0 outside of loops",
+        "secrets": "the node's own credentials by slot: $secrets.auth.token, only for parameters that take secrets",
         "now": "when the node's run started, a datetime; it stays the same when the run is repeated",
     }
 )
 
 # Names that the language knows and that nothing fills yet: the validator keeps workflows that read them from running.
-RESERVED_NAMES = frozenset({"items", "binary", "vars", "secrets", "loop"})
+RESERVED_NAMES = frozenset({"items", "binary", "vars", "loop"})
 
 # What Python's operations and the functions of the table raise for data they cannot work with.
 FAILURES = (

@@ -16,6 +16,7 @@ from budflow.expressions.budget import (
     out_of_steps,
     too_large,
 )
+from budflow.model.secret import Opaque as Opaque
 
 Sequence: TypeAlias = list[object] | tuple[object, ...]
 
@@ -47,12 +48,6 @@ WORDS: Mapping[type, str] = {
     date: "a date",
     timedelta: "a duration",
 }
-
-
-class Opaque:
-    """A value an expression may pass on whole but never look into; a secret's placeholder derives from it."""
-
-    __slots__ = ()
 
 
 def word_of(value: object) -> str:

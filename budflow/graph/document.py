@@ -56,7 +56,10 @@ class NodeShape(_Shape):
     type: str = Field(description="The node type, such as `http.request`; search them with `search_nodes`.")
     type_version: int | None = Field(None, ge=1, description="The version of the type; pinned to the newest at save.")
     params: dict[str, Any] = Field(default_factory=dict, description="The parameters of the type, by name.")
-    credentials: dict[str, str] = Field(default_factory=dict, description="Names of credentials by their role.")
+    credentials: dict[str, str] = Field(
+        default_factory=dict,
+        description='Names or ids of credentials by the slot of the type, such as {"auth": "crm-token"}; never values.',
+    )
     bodies: dict[Key, "GraphShape"] = Field(default_factory=dict, description=_BODIES)
     on_error: model.OnError = Field("stop", description="What a failure does after the retries.")
     retry: RetryShape = Field(

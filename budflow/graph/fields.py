@@ -19,6 +19,11 @@ def names_at(model: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     return [field.alias or name for inner in found for name, field in inner.model_fields.items()]
 
 
+def takes(model: type[BaseModel], place: Sequence[str | int], kind: type) -> bool:
+    """Whether a value of this type may stand at `place`."""
+    return kind in _walk(model, place)[1]
+
+
 def _walk(model: type[BaseModel], place: Sequence[str | int]) -> tuple[list[FieldInfo], list[Any]]:
     """The fields passed, and the alternatives for the type of what stands at the end."""
     passed: list[FieldInfo] = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from budflow.errors import BudflowError
+from budflow.graph.credential_needs import CredentialNeed, credential_needs
 from budflow.graph.cycles import order
 from budflow.graph.params import ParamsTemplate, compile_params
 from budflow.graph.ports import input_ports, output_ports
@@ -105,7 +106,8 @@ class Segment:
 class Plan:
     """A compiled version; nodes, triggers and sinks stand in the order of the document.
 
-    `names` are the `$names`, without `$`, that any of its expressions reads.
+    `names` are the `$names`, without `$`, that any of its expressions reads. `author` is who saved the version: with
+    what that principal may do it uses credentials, and `credentials` are those that it names.
 
     `triggers` are those that can fire, without the disabled ones; `sinks` are the nodes that lead nowhere, none of
     them in a body. `segment_of[node]` is the number of the node's segment.
@@ -123,6 +125,8 @@ class Plan:
     segment_of: tuple[int, ...]
     graphs: tuple[PlanGraph, ...]
     names: frozenset[str] = frozenset()
+    author: str = ""
+    credentials: tuple[CredentialNeed, ...] = ()
 
     def trigger(self, key: str | None, kind: str = "trigger.manual") -> PlanNode:
         """The trigger with this key, or the first of type `kind`. Raises TriggerMissing."""
@@ -135,7 +139,9 @@ class Plan:
         raise TriggerMissing(f"The workflow `{self.name}` has no {what}.", triggers=keys)
 
 
-def compile_plan(workflow: Workflow, registry: Registry, *, workflow_id: str = "", version: int = 0) -> Plan:
+def compile_plan(
+    workflow: Workflow, registry: Registry, *, workflow_id: str = "", version: int = 0, author: str = ""
+) -> Plan:
     """Compile a workflow that the validator let pass for running."""
     compiler = _Compiler(registry)
     compiler.add(workflow.graph)
@@ -159,6 +165,9 @@ def compile_plan(workflow: Workflow, registry: Registry, *, workflow_id: str = "
         segment_of=tuple(segment_of),
         graphs=tuple(compiler.graphs),
         names=frozenset().union(*(node.params.names for node in nodes)),
+        author=author,
+        # Most plans need none, and what then follows costs them nothing.
+        credentials=credential_needs(workflow, registry) if any(node.node.credentials for node in nodes) else (),
     )
 
 

@@ -14,6 +14,7 @@ from budflow.graph.params import expression_texts
 from budflow.graph.parse import parse
 from budflow.graph.suggest import hint
 from budflow.graph.validate_bodies import body_problems, refused_bodies
+from budflow.graph.validate_credentials import credential_problems
 from budflow.graph.validate_edges import Specs, cycle_problems, edge_problems
 from budflow.graph.validate_params import params_problems
 from budflow.graph.validate_reach import flow_problems, trigger_problems
@@ -22,6 +23,10 @@ from budflow.model.node import Kind, NodeSpec
 from budflow.model.problem import Blocks, Problem, WorkflowInvalid
 from budflow.model.workflow import EXPRESSIONS_MAX, PROBLEMS_MAX, Node, Workflow
 from budflow.nodes.registry import Registry
+
+#: What forbids saving comes first, what forbids only publishing last.
+_ORDER: tuple[Blocks, ...] = ("save", "run", "publish")
+_MORE = "document.more_problems"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,15 @@ class Checked:
         if self.workflow is None or self.blocking(step):
             raise WorkflowInvalid(problems=self.problems)
         return self.workflow
+
+    def with_problems(self, more: Iterable[Problem]) -> "Checked":
+        """The same with what was found besides, in the order in which the validator tells problems."""
+        added = tuple(more)
+        if not added:
+            return self
+        known = (problem for problem in self.problems if problem.code != _MORE)
+        every = sorted((*known, *added), key=lambda problem: _ORDER.index(problem.blocks))
+        return Checked(self.workflow, _first(every))
 
 
 def check(data: object, registry: Registry) -> Checked:
@@ -62,7 +76,7 @@ def _first(problems: Iterable[Problem]) -> tuple[Problem, ...]:
         return found
     advice = "Mend these first, and check again."
     # The problems come with those that forbid most at the front, so that none that is left out forbids more.
-    more = Problem("document.more_problems", "", "There are more problems than these.", advice, found[-1].blocks)
+    more = Problem(_MORE, "", "There are more problems than these.", advice, found[-1].blocks)
     return (*found[:-1], more)
 
 
@@ -70,7 +84,7 @@ def _problems(workflow: Workflow, registry: Registry) -> Iterator[Problem]:
     nesting = nest(workflow)
     found = {node.key: registry.get(node.type, node.type_version) for _, node in nesting.nodes()}
     specs = {key: spec for key, spec in found.items() if spec is not None}
-    # What forbids saving comes first, what forbids only publishing last; see `_first`.
+    # In the order of _ORDER; see `_first`.
     for placed in nesting.graphs:
         yield from edge_problems(nesting, placed, specs)
         yield from cycle_problems(placed)
@@ -99,6 +113,7 @@ def _all_node_problems(
             yield _unknown_type(placed, node, registry)
             continue
         yield from _node_problems(placed, node, spec)
+        yield from credential_problems(placed, node, spec)
         yield from body_problems(placed, node, spec)
         if texts is not None:
             yield from params_problems(nesting, node, spec, readable.get(node.key, frozenset()))
@@ -143,10 +158,6 @@ _WITHOUT: Mapping[Kind, str] = {
 
 
 def _node_problems(placed: PlacedGraph, node: Node, spec: NodeSpec) -> Iterator[Problem]:
-    if node.credentials:
-        path = placed.path("nodes", node.key, "credentials")
-        message = "This release keeps no credentials."
-        yield Problem("credential.unavailable", path, message, "Leave `credentials` out.", "run")
     for name, amount in node.resources.items():
         if amount < 0:
             path = placed.path("nodes", node.key, "resources", name)

@@ -9,13 +9,14 @@ from budflow.errors import BudflowError
 from budflow.expressions.compile import Template, compile_template
 from budflow.expressions.evaluate import RESERVED_NAMES
 from budflow.graph.draft_params import draft_errors
-from budflow.graph.fields import fields_on
+from budflow.graph.fields import fields_on, takes
 from budflow.graph.nesting import Nesting
 from budflow.graph.params import expression_texts
 from budflow.graph.shape_problems import Place, is_of_key, place_of, shape_problems
 from budflow.graph.suggest import closest, hint
 from budflow.model.node import NodeSpec, StaticMark
 from budflow.model.problem import Problem, pointer
+from budflow.model.secret import Secret
 from budflow.model.workflow import Node
 
 
@@ -38,6 +39,8 @@ def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: froz
         yield from reserved_problems(template, where)
         for key in sorted(template.node_keys - readable):
             yield _unreadable(nesting, node, key, where, readable)
+        for slot in sorted(template.secret_slots):
+            yield from _secret_problems(node, spec, slot, where, takes_secret=takes(spec.params, place, Secret))
     try:
         spec.params.model_validate(node.params)
     except ValidationError as error:
@@ -53,6 +56,23 @@ def reserved_problems(template: Template, where: str) -> Iterator[Problem]:
     for name in sorted(template.names & RESERVED_NAMES):
         message = f"Nothing fills `${name}` in this release."
         yield Problem("expression.name_reserved", where, message, "Take the value from the item.", "run")
+
+
+def _secret_problems(node: Node, spec: NodeSpec, slot: str, where: str, *, takes_secret: bool) -> Iterator[Problem]:
+    """What stands against reading `$secrets` with this slot, here."""
+    slots = [name for name, declared in spec.credentials.items() if not declared.at_door]
+    if slot not in slots:
+        message = f"The expression reads `$secrets.{slot}`, and `{node.type}` has no such slot for a credential."
+        advice = hint(slot, slots, "slot") if slots else "Only node types with slots for credentials read them."
+        yield Problem("expression.unknown_slot", where, message, advice, "run")
+    elif slot not in node.credentials:
+        message = f"The expression reads `$secrets.{slot}`, and the node has no credential there."
+        advice = f'Write `"credentials": {{"{slot}": "NAME"}}` on the node; `list_credentials` shows the names.'
+        yield Problem("expression.empty_slot", where, message, advice, "run")
+    elif not takes_secret:
+        message = "The expression reads `$secrets`, and this parameter takes no secrets."
+        advice = "They go only to parameters whose description says that they take them."
+        yield Problem("expression.secret_not_taken", where, message, advice, "run")
 
 
 def _unreadable(nesting: Nesting, reader: Node, key: str, where: str, readable: frozenset[str]) -> Problem:

@@ -89,6 +89,18 @@ class NodeStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialsUsed:
+    """A node has been given credentials: their ids by slot. Written before it can send them anywhere."""
+
+    TYPE: ClassVar[str] = "credentials.used"
+    VERSION: ClassVar[int] = 1
+    at: datetime
+    node: str
+    credentials: Mapping[str, str]
+    rounds: Rounds = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ItemsStarted:
     """More items of a node with the effect `once` are about to be worked on: from now on the first `begun`."""
 
@@ -248,6 +260,7 @@ Event = (
     Admitted
     | Started
     | NodeStarted
+    | CredentialsUsed
     | ItemsStarted
     | ItemsFinished
     | ItemsRetried

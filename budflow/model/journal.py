@@ -112,6 +112,7 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
         | ({"postponed": x.postponed} if x.postponed else {}),
         x.rounds,
     ),
+    e.CredentialsUsed: lambda x: _in_rounds({"node": x.node, "credentials": x.credentials}, x.rounds),
     e.ItemsStarted: lambda x: _in_rounds({"node": x.node, "begun": x.begun}, x.rounds),
     e.ItemsFinished: lambda x: _in_rounds(
         {"node": x.node, "ordinals": x.ordinals, "items": encode_items(x.items)}, x.rounds
@@ -268,6 +269,7 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 tuple(x["postponed"]) if "postponed" in x else None,
             ),
         ),
+        _decoder(e.CredentialsUsed, lambda at, x: e.CredentialsUsed(at, x["node"], dict(x["credentials"]), _rounds(x))),
         _decoder(e.ItemsStarted, lambda at, x: e.ItemsStarted(at, x["node"], x["begun"], _rounds(x))),
         _decoder(
             e.ItemsFinished,

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from budflow.errors import BudflowError
 from budflow.model.control import NO_BODIES, Bodies, Respond
+from budflow.model.credential_kind import CredentialSlot, OpenCredential
 from budflow.model.failure import NodeError
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.http import HttpRequest, HttpResponse
@@ -51,8 +52,11 @@ P = TypeVar("P", bound=Params)
 class HttpCapability(Protocol):
     """The guarded way out: refuses private, link-local and metadata addresses unless the settings allow them."""
 
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """Raises a BudflowError with `http.…` code; `retriable` on it says whether trying again may help."""
+    async def send(self, request: HttpRequest, credential: OpenCredential | None = None) -> HttpResponse:
+        """Send it, signed where there is a credential, and never to a host that the credential does not allow.
+
+        Raises HostRefused, or a BudflowError with `http.…` code; `retriable` on it says whether trying again may help.
+        """
         ...
 
 
@@ -61,7 +65,8 @@ class Call(Generic[P]):
     """What an `item` node gets for one item.
 
     `key` is the idempotency key: equal for every attempt at this item, in this process or after a crash. `traceparent`
-    names the trace of the execution, for requests to be sent with (W3C Trace Context).
+    names the trace of the execution, for requests to be sent with (W3C Trace Context). `credentials` are those that
+    the author gave the node, by slot.
     """
 
     item: Item
@@ -72,6 +77,7 @@ class Call(Generic[P]):
     files: FilesCapability = NO_FILES
     traceparent: str | None = None
     static: StaticData = NO_STATIC
+    credentials: Mapping[str, OpenCredential] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -202,6 +208,7 @@ class NodeSpec:
     `feed` names a control node's parameter that, where it is not left out, gives a list for each input item: the
     elements of all of them are then the node's items. One that is no object becomes an item `{"value": …}`; a null from
     an expression is an empty list. A type with `static` gets the static data of the node and of its workflow.
+    `credentials` are the slots for credentials that it has; only an `item` node and a trigger have any.
     """
 
     name: str
@@ -221,6 +228,7 @@ class NodeSpec:
     bodies: Bodies = NO_BODIES
     feed: str | None = None
     static: bool = False
+    credentials: Mapping[str, CredentialSlot] = field(default_factory=dict)
 
     def input_ports(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The input ports for these raw parameters, which may be faulty."""
@@ -256,6 +264,7 @@ def node(
     bodies: Bodies = NO_BODIES,
     feed: str | None = None,
     static: bool = False,
+    credentials: Mapping[str, CredentialSlot] | None = None,
 ) -> Callable[[Callable[..., Any]], NodeSpec]:
     """Declare a node type. The function's docstring is its description; the docstring's first line its summary."""
 
@@ -263,6 +272,10 @@ def node(
         description = cleandoc(call.__doc__ or "")
         if not description:
             raise NodeError(f"The node type {name} has no docstring.")
+        if credentials and kind != "item" and not trigger:
+            raise NodeError(
+                f"The node type {name} has slots for credentials, which only `item` nodes and triggers have."
+            )
         return NodeSpec(
             name=name,
             version=version,
@@ -281,6 +294,7 @@ def node(
             bodies=bodies,
             feed=feed,
             static=static,
+            credentials=credentials or {},
         )
 
     return declare

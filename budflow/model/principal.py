@@ -17,7 +17,11 @@ PERMISSIONS: dict[str, str] = {
     "execution:read": "Read executions, their nodes, items and events.",
     "execution:run": "Start and cancel executions.",
     "execution:write": "Remove executions that are not to be kept any longer.",
+    "credential:read": "List credentials by name and kind, and read who used them; never their values.",
+    "credential:write": "Create, change, grant, test and delete credentials.",
+    "credential:request": "Ask a person for a credential by a link.",
     "server:read": "Read the server's status.",
+    "server:rotate_keys": "Wrap all credentials with a new encryption key.",
 }
 
 

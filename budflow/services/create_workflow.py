@@ -5,10 +5,10 @@ from typing import Any
 from pydantic import Field
 
 from budflow.graph.pin import pin_types
-from budflow.graph.validate import check
 from budflow.model.identity import new_id, utc_now
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionRecord, WorkflowRecord
+from budflow.services.check_credentials import check_document
 from budflow.services.use_case import RequestModel, Services, use_case
 from budflow.services.views import SavedView
 
@@ -22,11 +22,12 @@ class CreateWorkflow(RequestModel):
 @use_case("workflow:write")
 async def create_workflow(services: Services, principal: Principal, request: CreateWorkflow) -> SavedView:
     """Store a new workflow as version 1. Structural problems refuse it; others are listed and block only publishing."""
-    checked = check(request.document, services.registry)
+    workflow_id = new_id("wf")
+    checked = await check_document(services, principal, request.document, workflow_id=workflow_id)
     workflow = checked.require("save")
     now = utc_now()
     record = WorkflowRecord(
-        id=new_id("wf"),
+        id=workflow_id,
         project_id=principal.project_id,
         name=workflow.name,
         latest_version=1,

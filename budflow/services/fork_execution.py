@@ -92,7 +92,7 @@ async def fork_execution(services: Services, principal: Principal, request: Fork
             old = await _plan_of(services, origin, before)
         _require_ended(origin, events, node, rounds)
         kept = fork_events(plan, events, admitted, node, rounds=rounds, before=None if old is plan else old)
-    new = await submit_repetition(services, origin, version, plan, admitted, kept, None)
+    new = await submit_repetition(services, principal, origin, version, plan, admitted, kept, None)
     if request.wait_seconds:
         await wait_for_end(services, new, request.wait_seconds)
     return await get_execution.run(services, principal, GetExecution(execution_id=new.id))

@@ -111,6 +111,9 @@ class NodeView(View):
     failure: FailureView | None
     failed_at: list[str] = Field(description="Paths of the first rounds in which it failed.")
     children: list[str] = Field(description="Ids of the executions that it called.")
+    credentials: dict[str, str] = Field(
+        default_factory=dict, description="Ids of the credentials that it was given last, by role."
+    )
     items: dict[str, ItemsView] | None = Field(
         None,
         description="By output port, with detail `items`. Empty for nodes in a body that only computes: of its rounds, "
@@ -224,6 +227,7 @@ def _node_view(node: NodeStory, segment: int, place: Place | None, show: _Show) 
         failure=FailureView.of(node.failure),
         failed_at=node.failed,
         children=node.children,
+        credentials=node.credentials,
         items={port: _items_view(items, show) for port, items in node.outputs.items()} if with_items else None,
     )
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from budflow.errors import BudflowError
 from budflow.graph.suggest import hint
+from budflow.model.credential_kind import CredentialSlot
 from budflow.model.node import NodeSpec
 from budflow.model.principal import Principal
 from budflow.services.use_case import RequestModel, Services, View, use_case
@@ -44,6 +45,19 @@ class NodeExampleView(View):
     expect: Any
 
 
+class CredentialSlotView(View):
+    """A role that the type gives a credential."""
+
+    description: str
+    kinds: list[str] = Field(description="The kinds that it takes; empty: every kind that signs HTTP requests.")
+    required: bool
+
+    @staticmethod
+    def of(slot: CredentialSlot) -> "CredentialSlotView":
+        """From its declaration."""
+        return CredentialSlotView(description=slot.description, kinds=list(slot.kinds), required=slot.required)
+
+
 class NodeTypeView(View):
     """A node type, whole."""
 
@@ -57,12 +71,15 @@ class NodeTypeView(View):
     inputs: list[str] | str = Field(description="Input ports, or `by parameters`.")
     outputs: list[str] | str = Field(description="Output ports, or `by parameters`; `error` comes with `on_error`.")
     params: dict[str, Any] = Field(description="JSON Schema of `params`. Any string may hold `{{ expressions }}`.")
+    credentials: dict[str, CredentialSlotView] = Field(
+        description="The slots for credentials, by name; a node names one for each in its `credentials`."
+    )
     examples: list[NodeExampleView]
 
 
 @use_case("node:read")
 async def get_node(services: Services, principal: Principal, request: GetNode) -> NodeTypeView:
-    """Read a node type: its parameters as JSON Schema, its ports, and examples that work."""
+    """Read a node type: its parameters as JSON Schema, its ports, its slots for credentials, and examples that work."""
     spec = services.registry.get(request.type, request.version)
     newest = services.registry.get(request.type)
     if spec is None and newest is not None:
@@ -83,6 +100,7 @@ async def get_node(services: Services, principal: Principal, request: GetNode) -
         inputs=list(spec.inputs) if isinstance(spec.inputs, tuple) else "by parameters",
         outputs=list(spec.outputs) if isinstance(spec.outputs, tuple) else "by parameters",
         params=services.registry.schema(spec),
+        credentials={name: CredentialSlotView.of(slot) for name, slot in spec.credentials.items()},
         examples=_examples(spec),
     )
 

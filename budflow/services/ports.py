@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from budflow.execution.ports import ExecutionStore
 from budflow.model.execution import Execution, Status
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+from budflow.services.credential_ports import CredentialStore
 from budflow.services.retention import RetentionStore
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class RunnerRow:
     taken_over: int
 
 
-class Store(ExecutionStore, WorkflowStore, RetentionStore, Protocol):
+class Store(ExecutionStore, WorkflowStore, RetentionStore, CredentialStore, Protocol):
     """All of it, in one database."""
 
     async def get_server_key(self, name: str) -> bytes:

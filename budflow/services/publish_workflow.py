@@ -5,10 +5,10 @@ import re
 from pydantic import Field
 
 from budflow.graph.plan import Plan, compile_plan
-from budflow.graph.validate import check
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, WebhookRoute, WorkflowNotFound
 from budflow.nodes.trigger.webhook import WebhookParams
+from budflow.services.check_credentials import check_document
 from budflow.services.declared_inputs import Inputs, declared_inputs
 from budflow.services.error_workflow import check_error_workflow
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, View, use_case
@@ -41,7 +41,9 @@ async def publish_workflow(services: Services, principal: Principal, request: Pu
     version = await services.store.get_version(principal.project_id, record.id, number)
     if version is None:
         raise VersionNotFound(f"The workflow `{record.name}` has no version {number}.")
-    workflow = check(version.document, services.registry).require("publish")
+    author = version.created_by
+    checked = await check_document(services, principal, version.document, workflow_id=record.id, author=author)
+    workflow = checked.require("publish")
     problems = await check_error_workflow(services, principal, record.id, workflow)
     plan = compile_plan(workflow, services.registry, workflow_id=record.id, version=number)
     routes = webhook_routes(plan, principal.project_id)

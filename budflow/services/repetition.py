@@ -6,13 +6,14 @@ from dataclasses import replace
 from budflow.errors import BudflowError
 from budflow.execution.limits import limit_of
 from budflow.graph.plan import Plan
-from budflow.model.event import Admitted, Event
+from budflow.model.event import Admitted, Event, NodeFinished
 from budflow.model.execution import Execution, ExecutionNotFound, Origin
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
 from budflow.model.principal import Principal
 from budflow.model.traceparent import traceparent_of
 from budflow.model.workflow import VersionRecord, WorkflowNotFound
+from budflow.services.check_credentials import require_credentials
 from budflow.services.read_journal import read_journal
 from budflow.services.use_case import Services
 
@@ -55,6 +56,7 @@ def first_event(
 
 async def submit_repetition(
     services: Services,
+    principal: Principal,
     execution: Execution,
     version: VersionRecord,
     plan: Plan,
@@ -62,7 +64,15 @@ async def submit_repetition(
     kept: tuple[Event, ...],
     scope: str | None,
 ) -> Execution:
-    """Admit the new execution. Raises QueueFull, LimitReached and ConcurrencyKeyFailed, with nothing stored."""
+    """Admit the new execution.
+
+    Raises WorkflowInvalid where it lacks a credential, QueueFull, LimitReached and ConcurrencyKeyFailed, with nothing
+    stored.
+    """
+    if plan.credentials:
+        done = {event.node for event in kept if isinstance(event, NodeFinished) and not event.rounds}
+        pinned = {need.node for need in plan.credentials if need.pinned and admitted.pinned}
+        await require_credentials(services, principal, plan, version, without=done | pinned)
     execution_id = new_id("exe")
     new = Execution(
         id=execution_id,

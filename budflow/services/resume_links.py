@@ -60,7 +60,7 @@ class ResumeLinks:
 
     def __init__(self, key: bytes, public_url: str | None, seconds: float) -> None:
         self._key, self._seconds = key, seconds
-        self._public_url = None if public_url is None else public_url.rstrip("/")
+        self.public_url = None if public_url is None else public_url.rstrip("/")
 
     def of_execution(self, execution: Execution) -> str | None:
         """The address that answers the only open wait of an execution."""
@@ -89,14 +89,14 @@ class ResumeLinks:
         return ResumeLink(project_id, execution_id, node or None, expires_at)
 
     def _address(self, project_id: str, execution_id: str, node: str, since: datetime) -> str | None:
-        if self._public_url is None:
+        if self.public_url is None:
             return None
         step = self._seconds * STEADY_PART
         steps = max(0.0, (utc_now() - since).total_seconds()) // step
         expires_at = since + timedelta(seconds=steps * step + self._seconds)
         expires_ms = (expires_at - _EPOCH) // timedelta(milliseconds=1)
         said = _text(orjson.dumps([VERSION, project_id, execution_id, node, expires_ms]))
-        return f"{self._public_url}{PREFIX}{said}.{self._mac(said)}"
+        return f"{self.public_url}{PREFIX}{said}.{self._mac(said)}"
 
     def _mac(self, said: str) -> str:
         return _text(hmac.digest(self._key, said.encode(), hashlib.sha256))

@@ -47,7 +47,7 @@ async def retry_execution(services: Services, principal: Principal, request: Ret
     version, plan = await services.plans.get(principal.project_id, origin.workflow_id, origin.version, admitted.until)
     plan = plan_of_run(plan, admitted)
     kept = retry_events(plan, events, admitted)
-    new = await submit_repetition(services, origin, version, plan, admitted, kept, origin.effect_scope)
+    new = await submit_repetition(services, principal, origin, version, plan, admitted, kept, origin.effect_scope)
     if request.wait_seconds:
         await wait_for_end(services, new, request.wait_seconds)
     return await get_execution.run(services, principal, GetExecution(execution_id=new.id))

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from budflow.errors import BudflowError
-from budflow.graph.validate import check
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionNotFound, VersionRecord, WorkflowNotFound
+from budflow.services.check_credentials import check_document
 from budflow.services.error_workflow import check_error_workflow
 from budflow.services.publish_workflow import PublishWorkflow, publish_workflow
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
@@ -50,7 +50,7 @@ async def rollback_workflow(services: Services, principal: Principal, request: R
     latest = request.expected_version or record.latest_version
     if request.version == record.latest_version:
         raise VersionIsLatest
-    checked = check(old.document, services.registry)
+    checked = await check_document(services, principal, old.document, workflow_id=record.id)
     workflow = checked.require("publish" if request.publish else "save")
     if request.publish:
         await check_error_workflow(services, principal, record.id, workflow)

@@ -12,6 +12,7 @@ from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
 from budflow.model.principal import Principal
 from budflow.model.traceparent import traceparent_of
+from budflow.services.check_credentials import require_credentials
 from budflow.services.idempotency_key import FirstNotKept, RequestKey
 from budflow.services.use_case import Services, use_case
 
@@ -53,13 +54,19 @@ class Triggered:
 async def trigger_workflow(services: Services, principal: Principal, event: TriggerEvent) -> Triggered:
     """Admit one execution of a workflow.
 
-    Raises QueueFull, LimitReached, KeyReused, InputInvalid and ConcurrencyKeyFailed, with nothing stored.
+    Raises WorkflowInvalid, QueueFull, LimitReached, KeyReused, InputInvalid and ConcurrencyKeyFailed, with nothing
+    stored.
     """
     project = principal.project_id
     if event.version is None:
         version, plan = await services.plans.get_to_run(project, event.workflow_id)
     else:
         version, plan = await services.plans.get_to_try(project, event.workflow_id, event.version, event.until)
+    if plan.credentials and event.mode != "webhook":
+        # Whoever starts it by hand is told at once. A webhook does not wait for that: it was asked when the version was
+        # published, and the node's own opening asks in any case.
+        pinned = (need.node for need in plan.credentials if need.pinned and event.pinned)
+        await require_credentials(services, principal, plan, version, without=pinned)
     trigger = plan.trigger(event.trigger)
     items = inputs_of(trigger, event.items)
     now, execution_id = utc_now(), new_id("exe")

@@ -5,10 +5,10 @@ from typing import Any
 from pydantic import Field
 
 from budflow.graph.pin import pin_types
-from budflow.graph.validate import check
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.model.workflow import VersionRecord
+from budflow.services.check_credentials import check_document
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 from budflow.services.views import SavedView
 
@@ -24,7 +24,7 @@ class UpdateWorkflow(RequestModel):
 @use_case("workflow:write")
 async def update_workflow(services: Services, principal: Principal, request: UpdateWorkflow) -> SavedView:
     """Store a changed document as the next version; the published version stays as it is until you publish again."""
-    checked = check(request.document, services.registry)
+    checked = await check_document(services, principal, request.document, workflow_id=request.workflow_id)
     workflow = checked.require("save")
     version = VersionRecord(
         workflow_id=request.workflow_id,

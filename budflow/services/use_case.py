@@ -11,6 +11,7 @@ from budflow.execution.plans import PlanCache
 from budflow.execution.supervisor import Supervisor
 from budflow.model.principal import PERMISSIONS, Principal
 from budflow.nodes.registry import Registry
+from budflow.services.credential_ports import Cipher, CredentialCache, Kinds, Prober
 from budflow.services.ports import Store, TriggerTable
 from budflow.services.resume_links import ResumeLinks
 from budflow.services.retention import BlobFiles
@@ -36,12 +37,16 @@ class Services:
     links: ResumeLinks
     lists: ListStore
     blobs: BlobFiles
+    credential_kinds: Kinds
+    cipher: Cipher
+    credentials: CredentialCache
+    prober: Prober
 
 
 class RequestModel(BaseModel):
     """What a use case is asked: the same model behind HTTP, MCP and CLI."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class View(BaseModel):

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import Field
 
-from budflow.graph.validate import check
 from budflow.model.principal import Principal
+from budflow.services.check_credentials import check_document
 from budflow.services.use_case import RequestModel, Services, View, use_case
 from budflow.services.views import ProblemView
 
@@ -14,6 +14,9 @@ class ValidateWorkflow(RequestModel):
     """A document to check."""
 
     document: dict[str, Any] = Field(description="The whole workflow document.")
+    workflow_id: str | None = Field(
+        None, description="The workflow of which it is to be a version: it may have credentials of its own."
+    )
 
 
 class ValidationView(View):
@@ -28,7 +31,7 @@ class ValidationView(View):
 @use_case("workflow:read")
 async def validate_workflow(services: Services, principal: Principal, request: ValidateWorkflow) -> ValidationView:
     """Check a workflow document and list every problem, each with a hint; nothing is stored."""
-    checked = check(request.document, services.registry)
+    checked = await check_document(services, principal, request.document, workflow_id=request.workflow_id or "")
     return ValidationView(
         can_save=not checked.blocking("save"),
         can_run=not checked.blocking("run"),

@@ -37,7 +37,9 @@ def from_micros(micros: int) -> datetime:
 
 def is_storable(text: str) -> bool:
     """Whether the text is without NUL and halves of surrogate pairs."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    if "\x00" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def refuse_unstorable(**texts: str | None) -> None:

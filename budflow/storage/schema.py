@@ -256,6 +256,68 @@ rates = Table(
     PrimaryKeyConstraint("project_id", "key"),
 )
 
+# `box` holds the values, encrypted, and `wrapped_key` their key, encrypted by that key of the server which `key_id`
+# names. `hosts`, `grants` and `probe` are JSON.
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, nullable=False),
+    Column("name", Id, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("hosts", Text, nullable=False),
+    Column("grants", Text, nullable=False),
+    Column("probe", Text),
+    Column("key_id", Id, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Index("credentials_by_name", "project_id", "name", unique=True),
+    Index("credentials_by_key", "key_id"),
+)
+
+# The audit: rows are only ever added, and removed when they are old. No foreign keys: uses outlive all they name.
+credential_uses = Table(
+    "credential_uses",
+    metadata,
+    # SQLite's own row number, which costs nothing there.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("project_id", Id, nullable=False),
+    Column("credential_id", Id, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("workflow_id", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("execution_id", Id, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("slot", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    # The only one, since it is written at every use: what is old is found by it too, credential by credential.
+    Index("credential_uses_by_credential", "project_id", "credential_id", "used_at"),
+)
+
+# What persons were asked for; the token of the link is nowhere, `token_hash` is its SHA-256.
+credential_requests = Table(
+    "credential_requests",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, nullable=False),
+    Column("token_hash", Id, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Id, nullable=False),
+    Column("hosts", Text, nullable=False),
+    Column("grants", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("credential_id", Id),
+    Index("credential_requests_by_token", "token_hash", unique=True),
+)
+
 # Random keys that every main of this database signs with; each is made by whoever needs it first.
 server_keys = Table(
     "server_keys",

@@ -12,12 +12,14 @@ from typing import Any
 from budflow.errors import BudflowError
 from budflow.execution.records import JournalWrite, TriggerKey
 from budflow.execution.signal import signal_of
+from budflow.model.credential import CredentialUse
 from budflow.model.event import CancelRequested, Finished, Started, StoredEvent
 from budflow.model.execution import TERMINAL, Claim, ClaimLost, Execution, Status
 from budflow.model.failure import Failure
 from budflow.model.journal import encode
 from budflow.storage.admission import check_key, displaced_by
 from budflow.storage.attachments import Attachments, has_attachments, static_texts
+from budflow.storage.credential_rows import refuse_unstorable_use, use_values
 from budflow.storage.errors import WriteConflict
 from budflow.storage.payload import Pack
 from budflow.storage.rows import failure_text, refuse_unstorable, to_micros
@@ -71,6 +73,7 @@ class Settled:
     events: list[tuple[str, str, StoredEvent]] = field(default_factory=list)  # (execution id, project id, event)
     expired: dict[tuple[str, str], KnownKey] = field(default_factory=dict)  # Stored now; `keys` replace them.
     keys: dict[tuple[str, str], KnownKey] = field(default_factory=dict)
+    uses: list[CredentialUse] = field(default_factory=list)
     attachments: Attachments = field(default_factory=Attachments)
 
     def with_blobs(self) -> Iterator[tuple[str, str, StoredEvent]]:
@@ -128,6 +131,11 @@ def event_values(settled: Settled, pack: Pack) -> list[tuple[Any, ...]]:
     ]
 
 
+def credential_use_values(settled: Settled) -> list[tuple[Any, ...]]:
+    """The rows of the uses of credentials, in the order of the table's columns behind its `id`."""
+    return [use_values(use) for use in settled.uses]
+
+
 def _admit(settled: Settled, known: Known, write: Admission) -> None:
     new, key = write.execution, write.trigger_key
     if key is not None:
@@ -143,10 +151,14 @@ def _admit(settled: Settled, known: Known, write: Admission) -> None:
 def _journal(settled: Settled, known: Known, write: JournalWrite) -> None:
     attaches = has_attachments(write)
     static = static_texts(write) if attaches else {}  # Before anything is changed: it refuses what is no text.
+    for use in write.uses:
+        refuse_unstorable_use(use)
     if write.admission is None:
         _append(settled, known, write)
     else:
         _admit_leased(settled, known, write, write.admission)
+    if write.uses:
+        settled.uses.extend(write.uses)
     if attaches:
         settled.attachments.add(known, write, static)
     if write.status in TERMINAL:

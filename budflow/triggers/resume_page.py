@@ -3,10 +3,9 @@
 from html import escape
 from typing import Any
 
-from budflow.errors import BudflowError
+from budflow.asgi.page import page
 from budflow.services.read_resume_link import AskedView
 
-MEDIA_TYPE = "text/html; charset=utf-8"
 _INPUTS = {"string": "text", "number": "number", "integer": "number"}
 
 
@@ -24,17 +23,12 @@ def asking_page(asked: AskedView) -> str:
         case _:
             inner = "<p><button>Continue</button></p>"
     until = "" if asked.until is None else f"<p>Until {asked.until:%Y-%m-%d %H:%M} UTC.</p>"
-    return _page(asked.text or "A workflow waits for you", f'<form method="post">{inner}</form>{until}')
+    return page(asked.text or "A workflow waits for you", f'<form method="post">{inner}</form>{until}')
 
 
 def answered_page() -> str:
     """The answer was taken."""
-    return _page("Thank you", "<p>Your answer was taken. You may close this page.</p>")
-
-
-def refused_page(error: BudflowError) -> str:
-    """Why the link does not work, or the answer was not taken."""
-    return _page(error.message, f"<p>{escape(error.hint)}</p><p>{escape(error.code)}</p>")
+    return page("Thank you", "<p>Your answer was taken. You may close this page.</p>")
 
 
 def _input(field: dict[str, Any]) -> str:
@@ -46,11 +40,3 @@ def _input(field: dict[str, Any]) -> str:
     step = ' step="any"' if field["type"] == "number" else ""
     kind = _INPUTS[field["type"]]
     return f'<p><label>{label}<br><input name="{name}" type="{kind}"{step}{required}></label></p>'
-
-
-def _page(title: str, inner: str) -> str:
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>BudFlow</title></head>'
-        f"<body><h1>{escape(title)}</h1>{inner}</body></html>"
-    )

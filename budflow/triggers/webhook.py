@@ -1,46 +1,16 @@
 """From an HTTP request to the item that a `trigger.webhook` brings in. Pure: the door does the reading."""
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.message import Message
-from email.parser import HeaderParser
-from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
-import orjson
-
-from budflow.errors import BudflowError
+from budflow.asgi.body import parse_body, parse_form
 from budflow.model.item import Json
 
-JSON_DEPTH_MAX = 100
-FIELDS_MAX = 1_000
-PART_HEAD_BYTES_MAX = 16 * 1024
-#: Of one header field; `email` reads them in time that grows with their number times their length.
-PARAMETERS_MAX = 20
 #: What lets somebody in elsewhere never enters a journal.
 CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
 
-#: What a text may be encoded in: labels of the Encoding Standard (WHATWG), with `-` for `_`. Python knows more, of
-#: which some take quadratic time (punycode, idna), and it remembers every name that it was ever asked for.
-CHARSETS = frozenset(
-    {
-        *("utf-8", "utf8", "ascii", "us-ascii", "latin1", "latin-1", "utf-16", "utf-16le", "utf-16be"),
-        *(f"iso-8859-{part}" for part in (*range(1, 12), *range(13, 17))),
-        *(f"windows-125{page}" for page in range(9)),
-        *("koi8-r", "koi8-u", "gbk", "gb2312", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift-jis", "euc-kr"),
-    }
-)
-
 RawHeaders = Sequence[tuple[bytes, bytes]]
-
-
-class BodyMalformed(BudflowError):
-    """The request is not what it says it is."""
-
-    code = "webhook.body_malformed"
-    http_status = 400
-    hint = "Send a body that fits its `Content-Type`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,69 +35,10 @@ def to_item(request: WebhookRequest, params: Mapping[str, str]) -> Json:
         "method": request.method,
         "path": unquote(request.path),
         "params": dict(params),
-        "query": _form(request.query) if request.query else {},
+        "query": parse_form(request.query) if request.query else {},
         "headers": _headers(request.headers),
         "body": parse_body(request.header("content-type"), request.body),
     }
-
-
-def parse_body(content_type: str | None, body: bytes) -> Any:
-    """JSON as data, forms as their fields, else the text; bytes that are no text as `{"base64", "size_bytes"}`.
-
-    A field that stands several times becomes a list. No body is None. Raises BodyMalformed.
-    """
-    if not body:
-        return None
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.endswith("+json"):
-        return _json(body)
-    if kind == "application/x-www-form-urlencoded":
-        return _form(body)
-    header = Message()
-    header["content-type"] = _with_few_parameters(content_type or "text/plain")
-    if kind == "multipart/form-data":
-        return _multipart(header.get_boundary(), body)
-    return _text(body, header.get_content_charset("utf-8"))
-
-
-def _json(body: bytes) -> Any:
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BodyMalformed(f"The body is not JSON: {error}.") from None
-    # Counting brackets is much cheaper than walking: few bodies have enough of them to be too deep.
-    if body.count(b"{") + body.count(b"[") > JSON_DEPTH_MAX and _too_deep(data):
-        raise BodyMalformed(f"The body nests deeper than {JSON_DEPTH_MAX} levels.")
-    return data
-
-
-def _too_deep(data: Any) -> bool:
-    level = [data]
-    for _ in range(JSON_DEPTH_MAX):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _form(encoded: bytes) -> Json:
-    try:
-        pairs = parse_qsl(encoded.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
-    except ValueError:
-        raise BodyMalformed(f"There are more than {FIELDS_MAX} fields.") from None
-    return _fields(pairs)
-
-
-def _fields(pairs: Iterable[tuple[str, Any]]) -> Json:
-    gathered: dict[str, list[Any]] = {}
-    for name, value in pairs:
-        gathered.setdefault(name, []).append(value)
-    return {name: values[0] if len(values) == 1 else values for name, values in gathered.items()}
 
 
 def _headers(headers: RawHeaders) -> dict[str, str]:
@@ -137,49 +48,3 @@ def _headers(headers: RawHeaders) -> dict[str, str]:
             name, text = key.decode("latin-1"), value.decode("latin-1")
             shown[name] = f"{shown[name]}, {text}" if name in shown else text
     return shown
-
-
-def _multipart(boundary: str | None, body: bytes) -> Json:
-    """The fields of multipart/form-data (RFC 7578); a file becomes an object with its name, type and content."""
-    if not boundary:
-        raise BodyMalformed("The multipart body names no boundary.")
-    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), FIELDS_MAX + 1)
-    if not parts or not parts[-1].startswith(b"--"):
-        raise BodyMalformed(f"The multipart body is cut off, or has more than {FIELDS_MAX} parts.")
-    return _fields(_part(part) for part in parts[:-1])
-
-
-def _part(part: bytes) -> tuple[str, Any]:
-    head, separator, content = part.partition(b"\r\n\r\n")
-    if len(head) > PART_HEAD_BYTES_MAX:
-        raise BodyMalformed(f"The headers of a part have more than {PART_HEAD_BYTES_MAX} bytes.")
-    written = _with_few_parameters(head.decode("utf-8", "replace"))
-    headers = HeaderParser().parsestr(written.lstrip() + "\r\n\r\n")
-    name = headers.get_param("name", header="content-disposition")
-    if not separator or not isinstance(name, str):
-        raise BodyMalformed("A part of the multipart body has no name.")
-    filename = headers.get_filename()
-    if filename is None:
-        return name, _text(content, headers.get_content_charset("utf-8"))
-    return name, {"filename": filename, "content_type": headers.get_content_type(), **_encoded(content)}
-
-
-def _with_few_parameters(header: str) -> str:
-    if header.count(";") > PARAMETERS_MAX:
-        raise BodyMalformed(f"A header has more than {PARAMETERS_MAX} parameters.")
-    return header
-
-
-def _text(body: bytes, charset: str) -> Any:
-    if charset.lower().replace("_", "-") not in CHARSETS:
-        return _encoded(body)
-    try:
-        text = body.decode(charset)
-        text.encode()  # Some charsets decode to half of a surrogate pair, which no journal can keep.
-    except ValueError:
-        return _encoded(body)
-    return text
-
-
-def _encoded(body: bytes) -> Json:
-    return {"base64": base64.b64encode(body).decode(), "size_bytes": len(body)}

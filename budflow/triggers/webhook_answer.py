@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from budflow.asgi.exchange import Answer, refusal
 from budflow.errors import BudflowError
 from budflow.model.event import Responded
 from budflow.model.failure import Failure
 from budflow.model.spilled import all_json
 from budflow.nodes.http.headers import FRAMING
 from budflow.nodes.trigger.webhook import WebhookParams
-from budflow.services.problem_document import MEDIA_TYPE, ProblemDocument, problem_headers, problem_type
+from budflow.services.problem_document import MEDIA_TYPE, ProblemDocument, problem_type
 from budflow.triggers.webhook_outcome import Outcome
 
 EXECUTION_HEADER = "X-Budflow-Execution"
@@ -60,24 +60,9 @@ class AnswerTimedOut(BudflowError):
     hint = "Do not send it again: read the execution later, or let the webhook respond immediately."
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response; `Content-Length` is not among the headers."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
 def accepted(execution_id: str) -> Answer:
     """The answer of `immediately`."""
     return _json(202, {"execution_id": execution_id})
-
-
-def refusal(error: BudflowError, instance: str) -> Answer:
-    """An error as a problem document."""
-    headers = (("Content-Type", MEDIA_TYPE), *problem_headers(error).items())
-    return Answer(error.http_status, headers, ProblemDocument.of(error, instance).json_bytes())
 
 
 def answer_of(

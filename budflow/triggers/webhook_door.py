@@ -5,83 +5,68 @@ It is the hot path of the server, so it stands before the API's framework and sp
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
+from budflow.asgi.body import BodyMalformed
+from budflow.asgi.exchange import (
+    Answer,
+    BodySlow,
+    BodyTooLarge,
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    refusal,
+    send_answer,
+)
+from budflow.asgi.strangers import for_strangers
 from budflow.errors import BudflowError
 from budflow.execution.limits import ConcurrencyKeyFailed
+from budflow.execution.ports import CredentialUser
 from budflow.graph.plan import NodeTypeMissing, Plan
 from budflow.log import get_log
 from budflow.model.execution import Execution, KeyReused, LimitReached, QueueFull
 from budflow.model.failure import Failure
-from budflow.model.identity import new_id
+from budflow.model.identity import utc_now
 from budflow.model.item import ItemList
 from budflow.model.path import parse_path
 from budflow.model.principal import Principal
 from budflow.model.workflow import WebhookRoute
-from budflow.nodes.trigger.webhook import WebhookParams
+from budflow.nodes.trigger.webhook import SIGNATURE, WebhookParams
 from budflow.services.idempotency_key import FirstNotKept
-from budflow.services.problem_document import InternalError
 from budflow.services.trigger_workflow import Triggered, TriggerEvent, trigger_workflow
 from budflow.services.use_case import Services
-from budflow.triggers.webhook import BodyMalformed, WebhookRequest, to_item
-from budflow.triggers.webhook_answer import EXECUTION_HEADER, Answer, AnswerTimedOut, accepted, answer_of, refusal
+from budflow.triggers.webhook import WebhookRequest, to_item
+from budflow.triggers.webhook_answer import EXECUTION_HEADER, AnswerTimedOut, accepted, answer_of
 from budflow.triggers.webhook_key import KeyMalformed, request_key
 from budflow.triggers.webhook_outcome import Outcome, outcome_of
-from budflow.triggers.webhook_signature import SecretMissing, SignatureRefused, check_signature
+from budflow.triggers.webhook_signature import (
+    SecretMissing,
+    SignatureRefused,
+    check_signature,
+    check_signed,
+    open_signature,
+)
 from budflow.triggers.webhook_table import MethodRefused, WebhookTable, WebhookUnknown
 
 PREFIX = "/webhook/"
 #: The node type by which an author fails a workflow in words of their own.
 FAILING_TYPE = "flow.stop_and_error"
 PERMISSIONS = frozenset({"execution:run"})
-#: Whoever sends a few bytes now and then holds a connection no longer than this.
-BODY_SECONDS_MAX = 120.0
 #: How long a sender waits for the store to say whether it has an execution, or to keep it, so that it can be named.
 LOOK_SECONDS_MAX = 5.0
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 log = get_log(__name__)
-
-
-class WebhookBodyTooLarge(BudflowError):
-    """The body is larger than this server takes."""
-
-    code = "webhook.body_too_large"
-    http_status = 413
-    hint = "Send less at once; the server's owner may raise `webhook_body_bytes_max`."
-
-
-class WebhookBodySlow(BudflowError):
-    """The body did not arrive in time."""
-
-    code = "webhook.body_slow"
-    http_status = 408
-    hint = "Send it again, over a faster connection or in smaller pieces."
-
-
-class WebhookUnavailable(BudflowError):
-    """The server cannot take this request now."""
-
-    code = "webhook.unavailable"
-    http_status = 503
-    hint = "Send it again after the seconds in `Retry-After`."
-
-
-class ClientGone(Exception):
-    """The client hung up before its request was complete: nobody is there to be answered."""
 
 
 #: The errors that are written for strangers; of all others they are told no more than that something went wrong.
 _PUBLIC = (
     WebhookUnknown,
     MethodRefused,
-    WebhookBodyTooLarge,
-    WebhookBodySlow,
+    BodyTooLarge,
+    BodySlow,
     BodyMalformed,
     SignatureRefused,
     SecretMissing,
@@ -112,11 +97,14 @@ class WebhookDoor:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.decode("latin-1").removeprefix(PREFIX)
         match = self._table.match(scope["method"], path)
-        plan, params = await self._armed(match.route)
+        plan, params, credential = await self._armed(match.route)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         body = await read_body(headers, receive, self._services.settings.webhook_body_bytes_max)
         request = WebhookRequest(scope["method"], path, scope["query_string"], headers, body)
-        if params.signature is not None:
+        if credential is not None:
+            user = CredentialUser(match.route.project_id, match.route.workflow_id, plan.author)
+            check_signed(await open_signature(self._services.credentials, user, credential), request, utc_now())
+        elif params.signature is not None:
             signed = request.header(params.signature.header)
             check_signature(params.signature, signed, body, self._environment)
         item = to_item(request, match.params)
@@ -135,12 +123,14 @@ class WebhookDoor:
         answer = await self._answer(principal, triggered, plan, params, scope["path"])
         return Answer(answer.status, (*answer.headers, (EXECUTION_HEADER, triggered.execution.id)), answer.body)
 
-    async def _armed(self, route: WebhookRoute) -> tuple[Plan, WebhookParams]:
+    async def _armed(self, route: WebhookRoute) -> tuple[Plan, WebhookParams, str | None]:
+        """The plan, the trigger's parameters and the credential that requests must be signed with, if any."""
         _, plan = await self._services.plans.get(route.project_id, route.workflow_id, route.version)
-        params = plan.trigger(route.node).params.fixed
+        trigger = plan.trigger(route.node)
+        params = trigger.params.fixed
         if not isinstance(params, WebhookParams):
             raise WebhookUnknown
-        return plan, params
+        return plan, params, trigger.node.credentials.get(SIGNATURE)
 
     async def _answer(
         self, principal: Principal, triggered: Triggered, plan: Plan, params: WebhookParams, instance: str
@@ -192,59 +182,9 @@ def _is_authored(plan: Plan, failure: Failure | None) -> bool:
 
 
 def _for_strangers(error: Exception) -> BudflowError:
-    if isinstance(error, _PUBLIC):
-        return error
     if isinstance(error, ConcurrencyKeyFailed):
         return ConcurrencyKeyFailed()  # Without the expression.
     if isinstance(error, NodeTypeMissing):
         log.error("webhook.node_type_missing", error=str(error))
         return NodeTypeMissing()  # Without its name.
-    error_id = new_id("err")
-    log.error("webhook.failed", error_id=error_id, exc_info=error)
-    if isinstance(error, BudflowError) and error.http_status == WebhookUnavailable.http_status:
-        return WebhookUnavailable()
-    return InternalError(error_id=error_id)
-
-
-async def read_body(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_max: int) -> bytes:
-    """The whole body. What `Content-Length` announces is refused unread; what really comes is counted too.
-
-    Raises WebhookBodyTooLarge, WebhookBodySlow and ClientGone.
-    """
-    announced = next((value for name, value in headers if name == b"content-length"), b"0")
-    if announced.isdigit() and int(announced) > bytes_max:
-        raise _too_large(bytes_max)
-    try:
-        async with asyncio.timeout(BODY_SECONDS_MAX):
-            return await _received(receive, bytes_max)
-    except TimeoutError:
-        raise WebhookBodySlow from None
-
-
-async def _received(receive: Receive, bytes_max: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > bytes_max:
-            raise _too_large(bytes_max)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(bytes_max: int) -> WebhookBodyTooLarge:
-    return WebhookBodyTooLarge(f"At most {bytes_max} bytes are taken.", bytes_max=bytes_max)
-
-
-async def send_answer(answer: Answer, send: Send) -> None:
-    """The whole response."""
-    headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers]
-    if answer.body or answer.status not in (204, 304):
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    return for_strangers(error, _PUBLIC, log, "webhook.failed")

@@ -12,7 +12,7 @@ import mcp_server
 import ray_jobs
 from budflow.errors import BudflowError
 from generator.markdown import Page, code, page, sentence, table
-from generator.problems import problems
+from generator.problems import DEFAULT_BLOCKS, problems
 
 PACKAGES = (budflow, mcp_server, ray_jobs)
 
@@ -21,6 +21,8 @@ def pages() -> Iterator[Page]:
     """The one page."""
     import_everything()
     found = sorted(error_types(), key=lambda error: error.code)
+    # Of what the use cases find, only faults of credentials are in the way of storing them.
+    made = problems(budflow.services)
     parts = [
         "# Errors",
         "Every error has a code that never changes, a message, and a hint that says what to do. Over HTTP it is a "
@@ -42,8 +44,15 @@ def pages() -> Iterator[Page]:
             ["code", "forbids", "message", "what to do"],
             (
                 [code(found.code), code(found.blocks), found.message, found.hint]
-                for found in (*problems(budflow.graph), *problems(budflow.services))
+                for found in (*problems(budflow.graph), *(found for found in made if found.blocks != DEFAULT_BLOCKS))
             ),
+        ),
+        "# Problems of a credential",
+        "What is wrong with a credential that is made or changed is told as `credential.invalid`, all of it at once; "
+        "no message quotes a value.",
+        table(
+            ["code", "message", "what to do"],
+            ([code(found.code), found.message, found.hint] for found in made if found.blocks == DEFAULT_BLOCKS),
         ),
         "# Problems of a request",
         "A request to the HTTP API that is faulty in itself is refused as `request.invalid`, also with all its "

@@ -37,7 +37,9 @@ def pages() -> Iterator[Page]:
 def openapi() -> dict[str, Any]:
     """The document as a server gives it; describing the routes calls none of them."""
     services = SimpleNamespace(settings=Settings.model_construct(host="127.0.0.1"))
-    runtime = SimpleNamespace(services=services, keys=None, webhook_door=None, resume_door=None)
+    runtime = SimpleNamespace(
+        services=services, keys=None, webhook_door=None, resume_door=None, credential_request_door=None
+    )
     return create_api(runtime).openapi()
 
 

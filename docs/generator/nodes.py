@@ -60,6 +60,7 @@ def _page(spec: NodeSpec, registry: Registry) -> Page:
         table(["", ""], _facts(spec)),
         "## Parameters",
         _parameters(registry.schema(spec)),
+        *_credentials(spec),
         "## Examples",
         *(_example(example) for example in spec.examples),
         "[All node types](../README.md) · [Workflow format](../../workflow-format.md) · "
@@ -106,6 +107,22 @@ def _parameters(schema: Mapping[str, Any]) -> str:
         [code(row.name), row.type, row.default, row.description + (" *Fixed.*" if row.static else "")] for row in found
     )
     return f"{said}\n\n{table(['parameter', 'type', 'default', 'meaning'], shown)}"
+
+
+def _credentials(spec: NodeSpec) -> Iterator[str]:
+    if not spec.credentials:
+        return
+    yield "## Credentials"
+    taken = (
+        [
+            code(name),
+            codes(slot.kinds) if slot.kinds else "every kind that signs requests",
+            "yes" if slot.required else "no",
+            slot.description,
+        ]
+        for name, slot in spec.credentials.items()
+    )
+    yield table(["slot", "kinds", "required", "meaning"], taken)
 
 
 def _example(example: Example) -> str:

@@ -13,7 +13,7 @@ from budflow.api.events import frames
 from budflow.services.watch_execution import EventView
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.memory.store import MemoryStore
-from tests.asgi import Exchange
+from tests.exchange import Exchange
 from tests.gate import Gate
 from tests.http_server import KEY, HttpServer, owner_key_of, workflow
 

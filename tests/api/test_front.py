@@ -3,7 +3,7 @@
 import pytest
 
 from budflow.api.front import Front
-from tests.asgi import Exchange
+from tests.exchange import Exchange
 from tests.http_server import HttpServer, workflow
 
 

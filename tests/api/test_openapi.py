@@ -24,7 +24,9 @@ ROUTES = find_routes()
 OPEN = {"healthz", "readyz"}
 #: A use case without a route of its own, with the reason.
 NOT_A_ROUTE = {
+    "answer_credential_request": "the page behind a link calls it, without a key",
     "answer_resume_link": "the resume door calls it, without a key",
+    "read_credential_request": "as answer_credential_request",
     "read_resume_link": "as answer_resume_link",
     "trigger_workflow": "start_execution and the webhook door call it",
 }

@@ -7,7 +7,7 @@ import pytest
 
 from budflow.api.read_request import BODY_BYTES_MAX, DOCUMENT_BODY_BYTES_MAX
 from budflow.model.workflow import DOCUMENT_BYTES_MAX
-from tests.asgi import Exchange
+from tests.exchange import Exchange
 from tests.http_server import KEY, HttpServer, owner_key_of
 
 WORKFLOWS = "/api/v1/workflows"

@@ -10,7 +10,7 @@ from tests.crash.fault import CUTS, KILLS, Fault
 from tests.crash.ledger import RunningLedger, running_ledger
 from tests.crash.orders import TERMINAL, Order, Orders, events_of, publish, statuses
 from tests.crash.server import Server, running_server
-from tests.crash.shape import SHAPES, Shape
+from tests.crash.shape import SHAPES, Shape, credential_for
 from tests.crash.verdict import Verdict, judge
 
 #: How long effects take: enough for those that run side by side to be under way when the server dies.
@@ -118,6 +118,7 @@ def open_lane(name: str, directory: Path, database_url: str | None = None) -> It
         running_server(directory / "server", **settings) as server,
         contextlib.closing(Orders(ledger, name)) as orders,
     ):
+        server.client.post("/credentials", json=credential_for(ledger.url)).raise_for_status()
         publish(server, SHAPES.values())
         yield Lane(name, server, ledger, orders)
 

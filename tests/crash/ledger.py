@@ -25,6 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 FILE = "ledger.jsonl"
+#: Who is to be `signed` sends it in the header Authorization.
+TOKEN = "crash-ledger-token-5b0c"
 END_SECONDS = 10.0
 
 
@@ -59,7 +61,7 @@ class Ledger:
         self._released: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def take(self, request: Request) -> Response:
-        """POST /effects: `{order, node, item}`, and how to answer.
+        """POST /effects: `{order, node, item}`, and how to answer. One that says it is `signed` needs the token.
 
         The first `refuse` requests for the effect get 503 and are not done; `delay_seconds` pass between doing it and
         the answer, and those of the nodes in `hold` wait for their release. A repetition is answered at once.
@@ -68,6 +70,8 @@ class Ledger:
             body = orjson.loads(await request.body())
         except ClientDisconnect:  # The server died while it asked: nothing is known of what it wanted.
             return Response(status_code=400)
+        if body.get("signed") and request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return Response(status_code=401)
         effect = Effect(str(body["order"]), str(body["node"]), str(body.get("item", "")))
         key = request.headers.get("Idempotency-Key", "")
         if key not in self._answers and self._refused[effect] < int(body.get("refuse") or 0):

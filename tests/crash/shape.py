@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tests.crash.ledger import Effect
+from tests.crash.ledger import TOKEN, Effect
 
 FOLDER = Path(__file__).with_name("shapes")
 CALLEE = "CALLEE"
@@ -50,6 +50,12 @@ def body_of(order: str, ledger_url: str, *, delay_seconds: float = 0, hold: Sequ
     return {"order": order, "ledger": ledger_url, "delay_seconds": delay_seconds, "hold": [*hold], "lines": lines}
 
 
+def credential_for(ledger_url: str) -> dict[str, Any]:
+    """What the shapes sign their requests to the ledger with, as POST /credentials takes it."""
+    hosts = [ledger_url]
+    return {"kind": "bearer", "name": "ledger", "values": {"token": TOKEN}, "hosts": hosts, "grants": {"project": True}}
+
+
 def linked(document: Mapping[str, Any], callee_id: str) -> dict[str, Any]:
     """The document with the id of the workflow that it calls."""
     linked_: dict[str, Any] = orjson.loads(orjson.dumps(document).replace(CALLEE.encode(), callee_id.encode()))
@@ -78,5 +84,6 @@ _ALL = (
     Shape("limits", (("win", ""), ("last", ""))),
     Shape("timed_out", (("take", ""), ("give_back", "")), ends="failed", hurries=True),
     Shape("parallel", (("mail", ""), ("stock", ""), ("last", "2"))),
+    Shape("credential", (("claim", ""), ("last", ""))),
 )
 SHAPES: Mapping[str, Shape] = {shape.name: shape for shape in _ALL}

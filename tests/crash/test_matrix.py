@@ -8,6 +8,7 @@ import pytest
 from budflow.model.event import Event
 from tests.crash.fault import Fault
 from tests.crash.lane import IN_FLIGHT, Lane, open_lane
+from tests.crash.ledger import TOKEN
 from tests.crash.shape import SHAPES
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("crash")]
@@ -17,6 +18,8 @@ KILLS = {
     "execution.admitted:1:after": ("chain",),
     "execution.started:2:before": ("chain", "branches"),
     "node.started:3:after": ("branches", "try_catch", "last_node"),
+    "credentials.used:1:before": ("credential", "chain"),
+    "credentials.used:2:after": ("credential", "answer"),
     "node.items_started:1:before": ("items", "chain"),
     "node.items_finished:1:after": ("items", "answer"),
     "node.items_retried:1:before": ("retry", "parallel"),
@@ -74,6 +77,14 @@ def test_nothing_is_lost_or_doubled_by_a_kill_while_recovering(lane: Lane, fault
 
     assert verdict.kills == 2, "nothing ran into the fault"
     assert verdict.findings == []
+
+
+def test_no_secret_is_left_in_any_file_of_a_server_that_died(lane: Lane) -> None:
+    lane.crash([SHAPES["credential"]], Fault.parse("credentials.used:1:after"))
+    files = [lane.server.log, *(path for path in lane.server.data_dir.rglob("*") if path.is_file())]
+
+    assert files
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
 def test_a_restarted_server_takes_its_work_back_at_once(lane: Lane) -> None:

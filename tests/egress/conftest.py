@@ -1,10 +1,12 @@
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from budflow.egress.client import GuardedClient
 from budflow.egress.policy import AddressPolicy, parse_allow
 from budflow.egress.transport import Resolve, resolve_with_system
+from tests.certificate import self_signed
 from tests.egress.loopback import Loopback, serving
 
 MakeClient = Callable[..., GuardedClient]
@@ -39,3 +41,11 @@ async def make_client() -> AsyncIterator[MakeClient]:
 @pytest.fixture
 def client(make_client: MakeClient, server: Loopback) -> GuardedClient:
     return make_client(f"127.0.0.1:{server.port}")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for api.example, its own authority, with its key in the same file."""
+    path = tmp_path_factory.mktemp("tls") / "api.pem"
+    path.write_bytes(b"".join(self_signed("api.example")))
+    return path

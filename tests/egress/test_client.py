@@ -13,8 +13,8 @@ from budflow.egress.client import (
     ResponseTooLarge,
     TimedOut,
     TooManyRedirects,
-    UrlInvalid,
 )
+from budflow.egress.outgoing import UrlInvalid
 from budflow.egress.policy import AddressRefused
 from budflow.egress.transport import ConnectFailed, RequestInvalid, ResponseBroken
 from budflow.errors import BudflowError

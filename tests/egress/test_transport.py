@@ -4,15 +4,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from budflow.egress.client import TimedOut
 from budflow.egress.policy import AddressPolicy, AddressRefused, IpAddress, parse_allow
@@ -113,32 +108,6 @@ async def test_unix_sockets_are_refused(tmp_path: Path) -> None:
 async def test_the_system_resolves_each_address_once() -> None:
     assert set(await resolve_with_system("localhost", 80)) <= {IPv4Address("127.0.0.1"), IPv6Address("::1")}
     assert list(await resolve_with_system("127.1", 80)) == [IPv4Address("127.0.0.1")]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for api.example, its own authority, with its key in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api.example")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("api.example")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "api.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
-    return path
 
 
 async def test_tls_verifies_the_name_in_the_url_and_not_the_address(make_client: MakeClient, certificate: Path) -> None:

@@ -11,6 +11,7 @@ from budflow.execution.tools import Tools
 from budflow.graph.plan import Plan, compile_plan
 from budflow.graph.validate import check
 from budflow.model import event as e
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Execution, Place
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.identity import new_id, utc_now
@@ -18,6 +19,7 @@ from budflow.model.item import ItemList, Json
 from budflow.model.journal import encode
 from budflow.model.path import path_of
 from budflow.nodes.registry import build
+from tests.execution.vault import ANYBODY, Vault
 
 REGISTRY = build()
 PLACE = Place("inprocess", "here", 1)
@@ -35,6 +37,7 @@ class FakeLink:
         self.rests: list[Rest | None] = []
         self.snapshots: list[tuple[int, bytes]] = []
         self.fail_commit: Exception | None = None
+        self.vault = Vault()
 
     def append(self, *events: e.Event) -> None:
         for event in events:
@@ -60,6 +63,9 @@ class FakeLink:
 
     def reserve(self, ask: RateAsk) -> None:
         self.asks.append(ask)
+
+    async def open_credential(self, node: str, slot: str) -> OpenCredential:
+        return await self.vault.open(ANYBODY, slot, ())
 
     def idle(self, rest: Rest | None) -> None:
         self.rests.append(rest)
@@ -87,7 +93,7 @@ class FakeHttp:
         self.requests: list[HttpRequest] = []
         self._answer = answer or (lambda _request: 200)
 
-    async def send(self, request: HttpRequest) -> HttpResponse:
+    async def send(self, request: HttpRequest, credential: OpenCredential | None = None) -> HttpResponse:
         self.requests.append(request)
         answer = self._answer(request)
         if asyncio.iscoroutine(answer):

@@ -3,17 +3,28 @@
 import os
 import signal
 import time
+from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
+from budflow.credentials.kinds.bearer import Bearer
 from budflow.execution.ports import Heavy
+from budflow.model.credential_kind import CredentialSlot, OpenCredential
 from budflow.model.execution import Place
-from budflow.model.node import Batch, Example, Outputs, Params, node
+from budflow.model.failure import NodeError
+from budflow.model.item import Json
+from budflow.model.node import Batch, Call, Example, Outputs, Params, node
 from budflow.nodes.registry import Registry, build
 from budflow.runner import Runner, open_runner
 
 NO_EXAMPLES: list[Example] = []
+
+
+def bearer(token: str, *hosts: str) -> OpenCredential:
+    """An opened credential of a kind that every process knows."""
+    return OpenCredential("crd_crm", "crm", "bearer", Bearer.model_validate({"token": token}), hosts)
 
 
 class BlockParams(Params):
@@ -45,7 +56,42 @@ def die(batch: Batch[Params]) -> Outputs:
     return Outputs()
 
 
-TESTING = Registry([*build().types(), where, block, die])
+class CarelessParams(Params):
+    does: Literal["tell", "hash", "crash"] = Field(default="tell", description="What it does with the token.")
+    wants: str | None = Field(default=None, description="The hash of the only token that it takes.")
+
+
+class TokenStale(NodeError):
+    """The token is not the wanted one."""
+
+    code = "test.token_stale"
+    retriable = True
+
+
+@node(
+    "test.careless",
+    kind="item",
+    effect="idempotent",
+    params=CarelessParams,
+    examples=NO_EXAMPLES,
+    credentials={"auth": CredentialSlot("A token to be careless with.", kinds=("bearer",), required=True)},
+)
+async def careless(call: Call[CarelessParams]) -> Json:
+    """Quote the token, as careless servers and careless code do."""
+    values = call.credentials["auth"].values
+    assert isinstance(values, Bearer)
+    token = values.token.reveal()
+    hashed = sha256(token.encode()).hexdigest()
+    if call.params.wants not in (None, hashed):
+        raise TokenStale(f"{token} is old")
+    if call.params.does == "crash":
+        raise ValueError(f"could not parse {token} nor {token.encode().hex()}")
+    if call.params.does == "hash":
+        return {"pid": os.getpid(), "hash": hashed}
+    return {"pid": os.getpid(), "token": token, "header": [f"Bearer {token}", token.encode().hex()]}
+
+
+TESTING = Registry([*build().types(), where, block, die, careless])
 
 
 def open_test_runner(

@@ -19,6 +19,7 @@ from budflow.model.journal import decode, encode
 from budflow.model.workflow import VersionRecord, WorkflowRecord
 from budflow.storage.memory.store import MemoryStore
 from tests.execution.heavy_nodes import TESTING
+from tests.execution.vault import Vault
 
 RUNNER = "run_test"
 #: What differs from run to run: times, ids and places.
@@ -52,7 +53,16 @@ class Office:
     def __init__(self, executor: Executor) -> None:
         self.store = MemoryStore()
         self.plans = PlanCache(self.store, TESTING)
-        self.supervisor = Supervisor(self.store, self.plans, executor, runner=RUNNER, running_max=1000, queued_max=1000)
+        self.vault = Vault()
+        self.supervisor = Supervisor(
+            self.store,
+            self.plans,
+            executor,
+            runner=RUNNER,
+            running_max=1000,
+            queued_max=1000,
+            credentials=self.vault,
+        )
 
     async def start(self, flow: Flow, name: str | None = None) -> Active:
         """Save and begin a workflow."""

@@ -20,6 +20,7 @@ from budflow.model.journal import decode
 from budflow.model.workflow import VersionRecord, WorkflowRecord
 from budflow.storage.memory.store import MemoryStore
 from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, until
+from tests.execution.vault import Vault
 
 
 class CountingStore(MemoryStore):
@@ -46,6 +47,7 @@ class Server:
     supervisor: Supervisor
     http: FakeHttp
     executor: InProcessExecutor
+    vault: Vault
 
     async def save(self, workflow_id: str, nodes: Mapping[str, Any], edges: Sequence[str], **settings: Any) -> None:
         """Store a workflow and publish it."""
@@ -93,10 +95,11 @@ async def serving() -> AsyncIterator[Server]:
     store, http = CountingStore(), FakeHttp()
     plans = PlanCache(store, REGISTRY)
     executor = InProcessExecutor(Tools(PLACE, http), "run_1")
-    supervisor = Supervisor(store, plans, executor, runner="run_1", running_max=3, queued_max=5)
+    vault = Vault()
+    supervisor = Supervisor(store, plans, executor, runner="run_1", running_max=3, queued_max=5, credentials=vault)
     await supervisor.start()
     await until(lambda: not supervisor.intake.queued)
-    yield Server(store, plans, supervisor, http, executor)
+    yield Server(store, plans, supervisor, http, executor, vault)
     await supervisor.stop(0.1)
 
 

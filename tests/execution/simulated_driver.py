@@ -241,6 +241,8 @@ class Driver:
             return
         if at in self.witness.cancelled:
             self.seen.add("ends by itself after it was told to stop")
+        if node.spec.effect != "pure":
+            self.feed(e.CredentialsUsed(NOW, node.key, {"auth": "crd_1"}, at.rounds))
         if node.spec.effect != "pure" and self.pick(2):
             self.seen.add("items tried again")
             self.feed(e.ItemsRetried(NOW, node.key, 1, 1, 1.0, Failure("sim.flaky", "on purpose"), at.rounds))

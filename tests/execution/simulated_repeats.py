@@ -162,6 +162,10 @@ def _services(server: Server) -> Services:
         links=ResumeLinks(b"key", None, 60),
         lists=server.lists,
         blobs=nothing,
+        credential_kinds=nothing,
+        cipher=nothing,
+        credentials=nothing,
+        prober=nothing,
     )
 
 

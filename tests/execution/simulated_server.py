@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar, cast
 
+import orjson
+
 from budflow.egress.transport import ConnectFailed
 from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.lists import ListStore
@@ -16,7 +18,9 @@ from budflow.execution.plans import PlanCache
 from budflow.execution.supervisor import Supervisor
 from budflow.execution.tools import Tools
 from budflow.model import event as e
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.http import HttpRequest, HttpResponse
+from budflow.model.item import Json
 from budflow.model.journal import decode
 from budflow.model.path import path_of
 from tests.execution.fakes import PLACE
@@ -24,6 +28,8 @@ from tests.execution.simulated_blobs import SimulatedBlobs
 from tests.execution.simulated_loop import PROCESS, SimulatedLoop
 from tests.execution.simulated_store import Connection, SharedStore
 from tests.execution.simulated_types import TYPES
+from tests.execution.simulated_vault import SimulatedVault
+from tests.execution.vault import Token
 
 T = TypeVar("T")
 LEASE_SECONDS = 1.0
@@ -55,6 +61,7 @@ class Outside:
     faults: Faults
     store: SharedStore
     silent: bool = False  # Whether nothing is ever answered.
+    mischief: tuple[str, ...] = ("never", "late", "refused", "defect", "cancelled")
     unannounced: list[str] = field(default_factory=list)
     #: How often each idempotency key was sent, by what it means: execution's effect scope, node path, item.
     received: Counter[tuple[str, str, int]] = field(default_factory=Counter)
@@ -66,12 +73,18 @@ class Outside:
     asked: set[tuple[str, str]] = field(default_factory=set)
     #: What was sent with a key: execution, key, node path, item.
     sent: list[tuple[str, str, str, int]] = field(default_factory=list)
+    vault: SimulatedVault = field(default_factory=lambda: SimulatedVault(0))
+    #: The nodes that have a credential, with their workflows; what they sent with and, wrongly, without.
+    signed: set[tuple[str, str]] = field(default_factory=set)
+    signatures: int = 0
+    unsigned: list[str] = field(default_factory=list)
 
-    async def send(self, request: HttpRequest) -> HttpResponse:
+    async def send(self, request: HttpRequest, credential: OpenCredential | None = None) -> HttpResponse:
         execution_id, node = request.url.split("/")[-2:]
         self.asked.add((execution_id, node))
         key = dict(request.headers)["Idempotency-Key"] if request.method == "POST" else None
         announced = await self._announced(execution_id, node)
+        await self._watch_signature(execution_id, node, credential)
         if key is None:
             if not announced:
                 self.unannounced.append(request.url)
@@ -84,7 +97,7 @@ class Outside:
         self._busy[busy] += 1
         try:
             await self._watch_limits(execution_id)
-            return await self._answer(request)
+            return await self._answer(request, credential)
         finally:
             self._busy[busy] -= 1
 
@@ -98,12 +111,26 @@ class Outside:
         if sum(row.limit == mine.limit and not row.cancelling for row in rows) > mine.limit.running_max:
             self.crowded.append(execution_id)
 
-    async def _answer(self, request: HttpRequest) -> HttpResponse:
+    async def _watch_signature(self, execution_id: str, node: str, credential: OpenCredential | None) -> None:
+        """See that a request is signed where it should be, and that this was durably said before."""
+        execution = await self.store.get_execution("default", execution_id)
+        workflow = "" if execution is None else execution.workflow_id
+        if credential is None:
+            if (workflow, node) in self.signed:
+                self.unsigned.append(f"{execution_id} {node}")
+            return
+        self.signatures += 1
+        events = [decode(row) for row in await self.store.read_events("default", execution_id)]
+        used = [event for event in events if isinstance(event, e.CredentialsUsed) and event.node == node]
+        if (workflow, node) not in self.signed or not any(credential.id in one.credentials.values() for one in used):
+            self.unsigned.append(f"{execution_id} {node} with {credential.id}")
+
+    async def _answer(self, request: HttpRequest, credential: OpenCredential | None) -> HttpResponse:
         if self.silent:
             await asyncio.Event().wait()
         await asyncio.sleep(self.random.choice([0, 0.01, 0.2]))
         if self.random.random() < self.faults.http:
-            fault = self.random.choice(["never", "late", "refused", "defect", "cancelled"])
+            fault = self.random.choice(self.mischief)
             if fault == "never":
                 await asyncio.Event().wait()
             elif fault == "late":
@@ -114,7 +141,10 @@ class Outside:
                     "defect": RuntimeError("on purpose"),
                     "cancelled": asyncio.CancelledError(),
                 }[fault]
-        return HttpResponse(200, (("content-type", "application/json"),), b"{}", request.url)
+        body: Json = {}
+        if credential is not None and isinstance(credential.values, Token):
+            body["you_sent"] = credential.values.token.reveal()  # As careless servers do.
+        return HttpResponse(200, (("content-type", "application/json"),), orjson.dumps(body), request.url)
 
     async def _announced(self, execution_id: str, node: str) -> dict[str, tuple[str, str, int]]:
         """The keys of what is durably said to be under way, and what each means."""
@@ -168,6 +198,7 @@ class Server:
                 running_max=2,
                 queued_max=9,
                 lease_seconds=LEASE_SECONDS,
+                credentials=self._outside.vault,
             )
             await self.supervisor.start()
 

@@ -138,7 +138,7 @@ class Witness:
                 arrived = self.arrived(at)[: event.items]
                 self.controls[at] = Control(arrived)
                 return True
-            case e.NodeStarted() | e.WaitStarted() | e.ItemsFinished() | e.ItemsRetried():
+            case e.NodeStarted() | e.CredentialsUsed() | e.WaitStarted() | e.ItemsFinished() | e.ItemsRetried():
                 return False
         if control is None:
             return False

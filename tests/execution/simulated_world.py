@@ -28,6 +28,7 @@ from tests.execution.simulated_blobs import SimulatedBlobs
 from tests.execution.simulated_server import SNAPSHOT_EVENTS, Faults, Outside, Server
 from tests.execution.simulated_store import SharedStore
 from tests.execution.simulated_types import TYPES
+from tests.execution.simulated_vault import SimulatedVault
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class World:
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self.faults = Random(seed), faults
         self.store = SharedStore()
-        self.outside = Outside(self.random, faults, self.store)
+        self.outside = Outside(self.random, faults, self.store, vault=SimulatedVault(seed))
         self.blobs = SimulatedBlobs(self.random)
         self.lists = ListStore(self.blobs)
         self.plans = PlanCache(self.store, TYPES)

@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +15,31 @@ from budflow.execution.process_pool import ProcessPool
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import compile_plan
 from budflow.graph.validate import check
+from budflow.model.credential import CredentialRefused
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Execution, Place
 from budflow.model.identity import utc_now
 from budflow.model.item import Item
+from budflow.runner import SealedHandOver
 from tests.execution.fakes import FakeHttp
-from tests.execution.heavy_nodes import TESTING, open_test_runner
+from tests.execution.heavy_nodes import TESTING, bearer, open_test_runner
 from tests.execution.office import Flow
 
 
 @pytest.fixture
 async def pool() -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(functools.partial(open_test_runner, ()), size=1)
+    pool = ProcessPool(functools.partial(open_test_runner, ()), size=1, hand_over=SealedHandOver())
     yield pool
     await pool.close()
 
 
-async def run(pool: ProcessPool, node: dict[str, Any]) -> tuple[NodeResult, Place]:
+async def run(
+    pool: ProcessPool,
+    node: dict[str, Any],
+    *,
+    reopen: Callable[[], OpenCredential] | None = None,
+    **credentials: OpenCredential,
+) -> tuple[NodeResult, Place]:
     document = Flow({"it": node}, ["start > it"]).document("test")
     plan = compile_plan(check(document, TESTING).require("run"), TESTING)
     execution = Execution("exe_1", "default", "wf_1", 1, "api", "running", utc_now())
@@ -42,7 +53,15 @@ async def run(pool: ProcessPool, node: dict[str, Any]) -> tuple[NodeResult, Plac
         effect_scope="exe_1",
         http=FakeHttp(),
         on_retry=lambda *told: None,
+        credentials=credentials,
     )
+
+    async def reopened() -> None:
+        assert reopen is not None
+        node_run.credentials = {"auth": reopen()}
+
+    if reopen is not None:
+        node_run.reopen = reopened
     return await pool.run(Work(execution, document, plan, ()), node_run)
 
 
@@ -81,3 +100,108 @@ async def test_a_time_limit_ends_a_computation(pool: ProcessPool) -> None:
     result, _ = await run(pool, {"type": "test.block", "params": {"seconds": 60}, "timeout_seconds": 0.1})
 
     assert result.failed[0].code == "node.timed_out"
+
+
+# --- credentials ---
+
+TOKEN = "canary-of-the-pool-8f1e0a"
+CARELESS = {"type": "test.careless", "credentials": {"auth": "crm"}, "resources": {"num_cpus": 1}}
+
+
+def careless(does: str, **more: Any) -> dict[str, Any]:
+    return {**CARELESS, "params": {"does": does}, **more}
+
+
+def wanting(token: str, tries: int) -> dict[str, Any]:
+    params = {"does": "hash", "wants": hash_of(token)}
+    return {**CARELESS, "params": params, "retry": {"tries": tries, "wait_seconds": 0.001, "jitter": False}}
+
+
+def hash_of(token: str) -> str:
+    return sha256(token.encode()).hexdigest()
+
+
+async def test_a_node_in_another_process_has_its_credential(pool: ProcessPool) -> None:
+    result, place = await run(pool, careless("hash"), auth=bearer(TOKEN))
+
+    [item] = result.ports["main"][0]
+    assert item.json == {"pid": place.pid, "hash": hash_of(TOKEN)}
+
+
+async def test_what_it_gives_back_is_masked_over_there(pool: ProcessPool) -> None:
+    result, place = await run(pool, careless("tell"), auth=bearer(TOKEN))
+
+    [item] = result.ports["main"][0]
+    assert item.json == {"pid": place.pid, "token": "***", "header": ["Bearer ***", "***"]}
+
+
+async def test_neither_its_failure_nor_the_log_of_its_process_quotes_the_secret(
+    pool: ProcessPool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result, _ = await run(pool, careless("crash"), auth=bearer(TOKEN))
+    await pool.close()
+
+    assert result.failed[0].code == "node.crashed"
+    assert result.failed[0].message == "ValueError: could not parse *** nor ***"
+    said = "".join(capfd.readouterr())
+    assert TOKEN not in said
+    assert TOKEN.encode().hex() not in said
+
+
+async def test_the_next_segment_of_a_process_does_not_have_the_credential_of_the_last(pool: ProcessPool) -> None:
+    first, _ = await run(pool, careless("hash"), auth=bearer(TOKEN))
+    second, _ = await run(pool, careless("hash"), auth=bearer("another-canary"))
+    without, _ = await run(pool, careless("hash"))
+
+    assert first.ports["main"][0][0].json["hash"] == hash_of(TOKEN)
+    assert second.ports["main"][0][0].json["hash"] == hash_of("another-canary")
+    assert without.failed[0].code == "node.crashed"
+
+
+async def test_a_further_try_gets_the_credential_as_it_is_then(pool: ProcessPool) -> None:
+    result, _ = await run(pool, wanting("new-token", tries=2), reopen=lambda: bearer("new-token"), auth=bearer(TOKEN))
+
+    [item] = result.ports["main"][0]
+    assert item.json["hash"] == hash_of("new-token")
+    assert result.tries == 2
+
+
+async def test_a_credential_that_was_taken_away_between_two_tries_fails_the_node(pool: ProcessPool) -> None:
+    def refuse() -> OpenCredential:
+        raise CredentialRefused("The credential was taken away.")
+
+    result, _ = await run(pool, wanting("new-token", tries=3), reopen=refuse, auth=bearer(TOKEN))
+
+    assert result.failed[0].code == "credential.refused"
+    assert result.failed[0].message == "The credential was taken away."
+    assert not (await run(pool, {"type": "test.where"}))[0].failed
+
+
+async def test_without_a_hand_over_the_node_fails_and_the_pool_goes_on() -> None:
+    pool = ProcessPool(functools.partial(open_test_runner, ()), size=1)
+
+    result, _ = await run(pool, careless("hash"), auth=bearer(TOKEN))
+    after, _ = await run(pool, {"type": "test.where"})
+    await pool.close()
+
+    assert result.failed[0].code == "credential.hand_over_missing"
+    assert not after.failed
+
+
+def environment_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_its_processes_do_not_have_the_keys_of_the_store(
+    pool: ProcessPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDFLOW_ENCRYPTION_KEYS", "the keys of the store")
+    monkeypatch.setenv("budflow_database_url", "the way to the store")
+    monkeypatch.setenv("BUDFLOW_LOG_LEVEL", "what others may know")
+
+    _, place = await run(pool, {"type": "test.where"})
+
+    environment = environment_of(place.pid)
+    assert b"of the store" not in environment
+    assert b"to the store" not in environment
+    assert b"what others may know" in environment

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from budflow.errors import BudflowError
-from budflow.execution import node_work, repeat
+from budflow.execution import node_credentials, node_work, repeat
 from budflow.execution.held import Held
 from budflow.execution.journal import Journal
+from budflow.execution.node_credentials import NodeCredentials
 from budflow.execution.ports import Work
 from budflow.execution.records import JournalWrite
 from budflow.execution.thin_link import ThinLink
 from budflow.model.execution import TERMINAL, Execution
+from budflow.model.redaction import Redaction
 from budflow.services import retry_execution
 from budflow.services.repetition import submit_repetition
 from budflow.storage import settle
@@ -27,6 +29,7 @@ from budflow.storage.memory.store import MemoryStore
 from budflow.storage.settle import Settled
 from budflow.storage.writes import Known
 from tests.execution import (
+    simulated_credentials,
     simulated_limits,
     simulated_parts,
     simulated_repeats,
@@ -76,6 +79,7 @@ KINDS: dict[str, tuple[Callable[[int, Faults], Coroutine[Any, Any, set[str]]], t
     "lists in blobs": (simulated_spills.spill_lists, simulated_spills.CLASSES),
     "thinned journals": (simulated_thinning.thin, simulated_thinning.CLASSES),
     "partial and test runs": (simulated_parts.run_parts, simulated_parts.CLASSES),
+    "credentials": (simulated_credentials.use_credentials, simulated_credentials.CLASSES),
 }
 SHARE_MIN = 0.05
 
@@ -216,6 +220,14 @@ MUTANTS_BESIDE: dict[str, tuple[str, object, str, Any]] = {
     "blobs are not noted": ("lists in blobs", Settled, "with_blobs", lambda _: iter(())),
     "what a node gave before is not written": ("thinned journals", ThinLink, "write", lambda _: None),
     "pinned data is not used": ("partial and test runs", Work, "pinned", property(lambda _: False)),
+    "uses are not audited": ("credentials", Journal, "note_use", lambda *_: None),
+    "another credential is sent before that is durable": (
+        "credentials",
+        NodeCredentials,
+        "reopen",
+        NodeCredentials.open,
+    ),
+    "what comes back is not masked": ("credentials", node_credentials, "redaction_of", lambda _: Redaction(())),
 }
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 
 from budflow.execution.lineage import NodeViews
@@ -21,6 +22,7 @@ from budflow.model.journal import EventUnwritable
 from budflow.model.node import Batch, HttpCapability, Outputs
 from budflow.nodes.registry import Registry
 from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, plan_of
+from tests.execution.heavy_nodes import bearer
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ORIGIN = ItemList([Item({"n": 1}), Item({"n": 2}), Item({"n": 3})], [-1, -1, -1])
@@ -162,6 +164,24 @@ async def test_what_is_not_json_is_not_sent() -> None:
 
     with pytest.raises(EventUnwritable):
         pack(run)
+
+
+async def test_of_credentials_only_the_slots_are_sent() -> None:
+    run = replace(run_of({"type": "flow.no_op"}), credentials={"auth": bearer("canary-of-a-segment")})
+
+    packed = pack(run, "the ticket")
+
+    assert b"canary" not in packed
+    assert (orjson.loads(packed)["slots"], orjson.loads(packed)["ticket"]) == (["auth"], "the ticket")
+
+
+async def test_credentials_that_nobody_gives_fail_every_item() -> None:
+    run = replace(run_of({"type": "flow.no_op"}), credentials={"auth": bearer("canary-of-a-segment")})
+
+    result = await elsewhere(run)
+
+    assert {failure.code for failure in result.failed.values()} == {"credential.hand_over_missing"}
+    assert len(result.failed) == 3
 
 
 async def test_a_type_that_is_missing_there_fails_every_item() -> None:

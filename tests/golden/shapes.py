@@ -35,6 +35,7 @@ async def play(document: Mapping[str, Any], events: Sequence[e.Event]) -> FakeLi
     """Run an execution from its events so far to its end."""
     link = FakeLink()
     link.events = [*events]
+    link.vault.put("auth", "a secret that is in no journal")
     work = Work(execution_of("exe_1"), document, plan_of(document), tuple(events))
     run = Run(work, link, Tools(PLACE, FakeHttp()), "run_1")
     run.start()

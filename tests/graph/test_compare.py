@@ -105,3 +105,16 @@ def test_name_and_settings_are_told_by_themselves() -> None:
     assert found.document == (Change("/name", "Orders", "All orders"),)
     assert found.settings == (Change("/settings/retention/failed_seconds", None, 60),)
     assert not found.nodes
+
+
+def test_a_changed_credential_is_told_with_its_slot() -> None:
+    before, after = changed(), changed()
+    for document, name in ((before, "crm-token"), (after, "shop-token")):
+        price = document["nodes"]["each"]["bodies"]["body"]["nodes"]["price"]
+        price["credentials"] = {"auth": name}
+
+    [node] = compare(before, after).nodes
+    [given] = compare(DOCUMENT, before).nodes
+
+    assert node.changes == (Change("/credentials/auth", "crm-token", "shop-token"),)
+    assert given.changes == (Change("/credentials/auth", None, "crm-token"),)

@@ -425,14 +425,13 @@ def test_what_expressions_may_put_right_is_no_problem(type_name: str, given: Any
 # --- the rest of a node and of the settings ------------------------------------------------------------------------
 
 
-def test_what_this_release_does_not_act_on_is_told_and_forbids_running() -> None:
-    extra = {"type": "flow.no_op", "credentials": {"auth": "x"}, "resources": {"a/b": -1}}
+def test_resources_less_than_nothing_forbid_running() -> None:
+    extra = {"type": "flow.no_op", "resources": {"a/b": -1}}
     data = document({"a": extra}, ["start > a"])
 
     found = check(data, REGISTRY)
 
     assert [(problem.code, problem.path) for problem in found.problems] == [
-        ("credential.unavailable", "/nodes/a/credentials"),
         ("node.resource_negative", "/nodes/a/resources/a~1b"),
     ]
     assert steps(data) == ["save"]
@@ -526,3 +525,33 @@ def test_a_field_that_says_nothing_to_a_kind_of_node_is_told_and_not_passed_over
     [problem] = check(document, REGISTRY).problems
 
     assert (problem.code, problem.path, problem.blocks) == ("node.field_without_effect", f"/nodes/a/{field}", "run")
+
+
+# --- problems that others find -------------------------------------------------------------------------------------
+
+
+def test_what_others_find_is_told_where_it_forbids_as_much() -> None:
+    found = check(document({"a": {"type": "flow.no_op"}}, ["a > nowhere"]), REGISTRY)
+    kept = [problem.code for problem in found.problems]
+
+    more = found.with_problems([Problem("x.run", "", "", "", "run"), Problem("x.publish", "", "", "", "publish")])
+
+    assert found.with_problems([]) is found
+    assert [problem.blocks for problem in more.problems] == sorted(
+        (problem.blocks for problem in more.problems), key=["save", "run", "publish"].index
+    )
+    assert {problem.code for problem in more.problems} == {*kept, "x.run", "x.publish"}
+
+
+def test_a_problem_that_forbids_more_takes_the_place_of_one_that_forbids_less() -> None:
+    many = [Problem(f"x.{number}", "", "", "", "publish") for number in range(PROBLEMS_MAX + 5)]
+    found = check(valid_document(), REGISTRY).with_problems(many)
+    assert found.problems[-1].code == "document.more_problems"
+
+    more = found.with_problems([Problem("x.run", "", "", "", "run")])
+
+    assert len(more.problems) == PROBLEMS_MAX + 1
+    assert [problem.code for problem in more.problems if not problem.code.startswith("x.")] == [
+        "document.more_problems"
+    ]
+    assert more.blocking("run")

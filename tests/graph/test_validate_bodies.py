@@ -76,7 +76,7 @@ def test_whatever_is_wrong_inside_is_told_where_it_stands() -> None:
         ("params.unknown_field", f"{BODY}/nodes/price/params/methd"),
         ("node.unknown_version", f"{BODY}/nodes/old/type_version"),
         ("node.unknown_type", f"{BODY}/nodes/new/type"),
-        ("credential.unavailable", f"{BODY}/nodes/big/credentials"),
+        ("credential.slot_unknown", f"{BODY}/nodes/big/credentials"),
         ("node.field_without_effect", f"{BODY}/nodes/big/retry"),
     }
     port = next(problem for problem in found.problems if problem.path.endswith("1/from"))

@@ -78,7 +78,8 @@ def test_a_concurrency_key_is_a_text_or_made_from_the_first_item(text: str) -> N
         ("{{ $now }}", "expression.not_allowed"),
         ("{{ $node.start.json.x }}", "expression.not_allowed"),
         ("{{ $run_index }}", "expression.not_allowed"),
-        ("{{ $secrets.x }}", "expression.name_reserved"),
+        ("{{ $secrets.x }}", "expression.not_allowed"),
+        ("{{ $vars.x }}", "expression.name_reserved"),
     ],
 )
 def test_a_concurrency_key_reads_only_what_is_there_before_the_start(text: str, code: str) -> None:

@@ -149,7 +149,11 @@ def test_every_route_is_explained() -> None:
     page = (REFERENCE / "http-api.md").read_text()
     settings = Settings.model_construct(host="127.0.0.1")
     runtime: Any = SimpleNamespace(
-        services=SimpleNamespace(settings=settings), keys=None, webhook_door=None, resume_door=None
+        services=SimpleNamespace(settings=settings),
+        keys=None,
+        webhook_door=None,
+        resume_door=None,
+        credential_request_door=None,
     )
     paths = create_api(runtime).openapi()["paths"]
     known = [f"## {method.upper()} {path}" for path, methods in paths.items() for method in methods]

@@ -15,17 +15,27 @@ TESTS = Path(__file__).parent / "tools"
 
 #: Use cases that no tool offers, and why.
 WITHOUT_A_TOOL = {
+    "answer_credential_request": "What the holder of a link does, so that no agent sees the value.",
     "answer_resume_link": "What the holder of a link does, without a key; answer_wait is the tool.",
     "continue_execution": "control_execution continues, too.",
+    "create_credential": "Its value would pass through a model; request_credential asks a person.",
+    "delete_credential": "Agents have workflows use credentials; what there is of them is for people to decide.",
     "delete_workflow": "Agents unlearn nothing by deleting; it needs an elicited confirmation first.",
+    "get_credential": "list_credentials tells what a document needs; grants and values are for people.",
     "get_status": "Figures of the server are for who operates it.",
+    "list_credential_kinds": "list_credentials names the kinds; the page of a request asks a person for the fields.",
+    "list_credential_uses": "The audit is for people.",
     "list_versions": "get_workflow tells the latest number, and diff_versions what changed.",
     "list_waits": "get_execution shows the waits of the execution that an agent is about.",
     "pause_execution": "control_execution pauses, too.",
     "prune_executions": "What is kept is for who operates the server; it happens by itself.",
+    "read_credential_request": "What the holder of a link sees.",
     "read_resume_link": "What the holder of a link sees; get_execution shows an agent the same.",
+    "rotate_encryption_key": "Keys are for who operates the server.",
+    "test_credential": "It sends the secret; a workflow that uses it shows an agent whether it works.",
     "trigger_workflow": "What run_workflow and the webhooks call; no request of its own.",
     "unpublish_workflow": "publish_workflow unpublishes, too.",
+    "update_credential": "Its value would pass through a model, and who may use it is for people to decide.",
     "wait_execution": "run_workflow waits; get_execution is asked again.",
     "watch_execution": "A stream; comes with resources.",
 }

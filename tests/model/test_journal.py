@@ -77,6 +77,7 @@ EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
     ),
     e.Started: st.builds(e.Started, times, texts, places),
     e.NodeStarted: st.builds(e.NodeStarted, times, texts, counts, st.none() | objects, rounds, counts),
+    e.CredentialsUsed: st.builds(e.CredentialsUsed, times, texts, st.dictionaries(texts, texts, max_size=2), rounds),
     e.ItemsStarted: st.builds(e.ItemsStarted, times, texts, counts, rounds),
     e.ItemsFinished: st.builds(e.ItemsFinished, times, texts, ordinals, item_lists(), rounds),
     e.ItemsRetried: st.builds(e.ItemsRetried, times, texts, counts, counts, seconds, failures, rounds),

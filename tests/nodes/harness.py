@@ -11,6 +11,7 @@ from budflow.errors import BudflowError
 from budflow.expressions.evaluate import Scope
 from budflow.graph.params import compile_params
 from budflow.model.control import CallWorkflow, Respond
+from budflow.model.credential_kind import OpenCredential
 from budflow.model.failure import Failure
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item, Json
@@ -35,9 +36,11 @@ class FakeHttp:
 
     answers: Sequence[HttpResponse | BudflowError] = ()
     requests: list[HttpRequest] = field(default_factory=list)
+    credentials: list[OpenCredential | None] = field(default_factory=list)
 
-    async def send(self, request: HttpRequest) -> HttpResponse:
+    async def send(self, request: HttpRequest, credential: OpenCredential | None = None) -> HttpResponse:
         self.requests.append(request)
+        self.credentials.append(credential)
         answer = self.answers[len(self.requests) - 1]
         if isinstance(answer, BudflowError):
             raise answer
@@ -92,11 +95,12 @@ def run(
     slice_items: int | None = None,
     files: FakeFiles | None = None,
     static: StaticData | None = None,
+    credentials: Mapping[str, OpenCredential] | None = None,
 ) -> Ran:
     """Run a type over `given`; `slice_items` hands a batch node so many items at a time.
 
-    `bodies` are functions over a round's items, or inner graphs as in a document. Raises what a list node raises as a
-    whole. Asserts that the given items were left as they were.
+    `credentials` are those of an item node, by slot. `bodies` are functions over a round's items, or inner graphs as in
+    a document. Raises what a list node raises as a whole. Asserts that the given items were left as they were.
     """
     http = answers if isinstance(answers, FakeHttp) else FakeHttp(answers)
     spec = spec_of(name)
@@ -115,7 +119,7 @@ def run(
     ran = Ran(requests=http.requests)
     match spec.kind:
         case "item":
-            asyncio.run(_run_items(spec, params, items, http, ran))
+            asyncio.run(_run_items(spec, params, items, http, ran, credentials or {}))
         case "control":
             played = {name: _body(body, http, callee) for name, body in (bodies or {}).items()}
             _play_control(spec, params, items, played, callee, world or World(), ran)
@@ -186,10 +190,18 @@ async def _parts(given: Outputs | Iterable[Outputs] | AsyncIterable[Outputs]) ->
     return [part async for part in given] if isinstance(given, AsyncIterable) else list(given)
 
 
-async def _run_items(spec: NodeSpec, params: RawParams, items: Sequence[Item], http: FakeHttp, ran: Ran) -> None:
+async def _run_items(
+    spec: NodeSpec,
+    params: RawParams,
+    items: Sequence[Item],
+    http: FakeHttp,
+    ran: Ran,
+    credentials: Mapping[str, OpenCredential],
+) -> None:
     for index, item in enumerate(items):
         try:
-            made = await spec.call(Call(item, _resolve(spec, params, items, index), f"key-{index}", NOW, http))
+            resolved = _resolve(spec, params, items, index)
+            made = await spec.call(Call(item, resolved, f"key-{index}", NOW, http, credentials=credentials))
         except BudflowError as error:
             ran.failed[index] = error
             continue

@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ print("down", flush=True)
 """
 
 
+KEY = "a2V5LW9mLXRoZS1vd25lci10aGF0LXJheS1uZWVkcy1ub3Q="
+
+
+def _processes_that_know(text: str) -> set[int]:
+    """Those of this machine that have a text in their environment."""
+    found = set()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # It has just ended.
+            if text.encode() in environment.read_bytes():
+                found.add(int(environment.parent.name))
+    return found
+
+
 def test_a_cluster_beyond_this_machine_needs_postgresql() -> None:
     with pytest.raises(NeedsPostgresql, match="head:6379"):
         check_settings(Settings(executor="ray", ray_address="head:6379"))
@@ -53,11 +67,12 @@ def directory() -> Iterator[Path]:
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("end", ["closed", "killed"])
 async def test_nothing_of_ray_outlives_its_owner_or_writes_to_its_output(directory: Path, end: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     owner = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", OWNER, str(directory)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+        env={**environment, "BUDFLOW_ENCRYPTION_KEYS": KEY},
     )
     assert owner.stdin is not None
     assert owner.stdout is not None
@@ -65,6 +80,7 @@ async def test_nothing_of_ray_outlives_its_owner_or_writes_to_its_output(directo
         assert await owner.stdout.readline() == b"up\n"
         ours = str(directory / "ray")
         assert processes_naming(ours)
+        assert _processes_that_know(KEY) == {owner.pid}
         assert stat.S_IMODE((directory / TOKEN_NAME).stat().st_mode) == 0o600
 
         if end == "closed":

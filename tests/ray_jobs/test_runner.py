@@ -1,6 +1,8 @@
 """The runner actor's methods, called in this process: what it holds of a run, and when it lets go."""
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -8,16 +10,17 @@ import pytest
 from budflow.execution.ports import Heavy, Work
 from budflow.model import event as e
 from budflow.model.execution import Execution, Place
+from budflow.model.failure import Failure
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
-from budflow.runner import Runner
+from budflow.runner import Runner, SealedHandOver
 from ray_jobs import runner as module
 from ray_jobs.executor import RayExecutor
 from ray_jobs.runner import RunnerActor, RunUnknown
-from ray_jobs.wire import Report, pack_events, pack_work, unpack_report
+from ray_jobs.wire import Report, ask_info, pack_events, pack_work, unpack_report
 from tests.egress.loopback import Loopback, serving
 from tests.execution.fakes import plan_of, until
-from tests.execution.heavy_nodes import open_test_runner
+from tests.execution.heavy_nodes import bearer, open_test_runner
 from tests.execution.office import Flow
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
@@ -34,13 +37,13 @@ async def actor(ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch) -> A
         opened.append(open_test_runner(http_allow, place, heavy))
         return opened[-1]
 
-    monkeypatch.setattr(module, "RaySegments", lambda open_tools: None)
+    monkeypatch.setattr(module, "RaySegments", lambda open_tools: SimpleNamespace())
     yield RunnerActor("runner-here", "run_1", ("127.0.0.1",), remembering)
     await opened[0].close()
 
 
-def fetching(loopback: Loopback, path: str = "/") -> Flow:
-    fetch = {"type": "http.request", "params": {"url": loopback.origin + path, "method": "POST"}}
+def fetching(loopback: Loopback, path: str = "/", **more: Any) -> Flow:
+    fetch = {"type": "http.request", "params": {"url": loopback.origin + path, "method": "POST"}, **more}
     return Flow({"fetch": fetch}, ["start > fetch"])
 
 
@@ -160,3 +163,47 @@ async def test_only_the_most_recent_plans_are_kept(actor: RunnerActor, monkeypat
         await actor.begin(packed(execution, admitted), orjson.dumps(PURE.document("test")))
 
     assert compiled == ["a", "b", "c", "b"]
+
+
+async def test_an_answer_to_an_ask_goes_to_the_run_that_asked(actor: RunnerActor) -> None:
+    async with serving() as loopback:
+        flow = fetching(loopback)
+        report = await begin(
+            actor, Flow({"fetch": {**flow.nodes["fetch"], "credentials": {"auth": "crm"}}}, flow.edges)
+        )
+        [ask] = report.credential_asks
+        await actor.hand_over("exe_of_nobody", ask.number, b"sealed")
+        await actor.hand_over("exe_1", ask.number + 1, b"sealed")
+
+        await actor.hand_over("exe_1", ask.number, Failure("credential.refused", "Not this workflow."))
+        await actor.hand_over("exe_1", ask.number, b"sealed")
+        report = await resume(actor, durable=True)
+
+        assert loopback.asked == []
+    end = report.events[-1]
+    assert isinstance(end, e.Finished)
+    assert end.failure is not None
+    assert (end.failure.code, end.failure.message, end.failure.node) == (
+        "credential.refused",
+        "Not this workflow.",
+        "fetch",
+    )
+
+
+async def test_what_is_sealed_for_another_ask_fails_the_node(actor: RunnerActor) -> None:
+    async with serving() as loopback:
+        flow = fetching(loopback)
+        report = await begin(
+            actor, Flow({"fetch": {**flow.nodes["fetch"], "credentials": {"auth": "crm"}}}, flow.edges)
+        )
+        [ask] = report.credential_asks
+        sealed = SealedHandOver().seal(bearer("a-token", "*"), ask.public_key, ask_info("exe_2", ask.number))
+
+        await actor.hand_over("exe_1", ask.number, sealed)
+        report = await resume(actor, durable=True)
+
+        assert loopback.asked == []
+    end = report.events[-1]
+    assert isinstance(end, e.Finished)
+    assert end.failure is not None
+    assert end.failure.code == "credential.hand_over_failed"

@@ -89,3 +89,17 @@ async def test_a_workflow_without_a_trigger_for_it_is_refused() -> None:
 
     with pytest.raises(TriggerMissing):
         await run(flow, {})
+
+
+@pytest.mark.parametrize("on_error", ["stop", "continue"])
+async def test_a_node_with_credentials_fails_and_sends_nothing(on_error: str) -> None:
+    async with serving() as loopback:
+        fetch = {"type": "http.request", "params": {"url": loopback.origin}, "credentials": {"auth": "crm"}}
+        outcome = await run(Flow({"fetch": {**fetch, "on_error": on_error}}, ["start > fetch"]), {"a": 1})
+
+        assert loopback.asked == []
+    assert outcome.status == ("failed" if on_error == "stop" else "succeeded")
+    assert "credential.no_server" in outcome.journal.decode("utf-8", "replace")
+    if outcome.failure is not None:
+        assert (outcome.failure.code, outcome.failure.node) == ("credential.no_server", "fetch")
+        assert "server" in outcome.failure.hint

@@ -11,7 +11,16 @@ from budflow.model import event as e
 from budflow.model.execution import Execution, Limit, Origin, Parent, Place
 from budflow.model.item import ItemList
 from budflow.model.journal import encode
-from ray_jobs.wire import Report, pack_events, pack_report, pack_work, unpack_events, unpack_report, unpack_work
+from ray_jobs.wire import (
+    CredentialAsk,
+    Report,
+    pack_events,
+    pack_report,
+    pack_work,
+    unpack_events,
+    unpack_report,
+    unpack_work,
+)
 from tests.execution.fakes import plan_of
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
@@ -42,11 +51,24 @@ def test_a_report_comes_back_whole() -> None:
     rest = Rest("timer", AT)
     cancelled = [("node", 0, (1, 2))]
 
+    credential_asks = [CredentialAsk(7, "fetch", "auth", bytes(range(32)))]
+
     packed = pack_report(
-        [encode(0, event)], calls, cancelled, asks, rest, commit=True, flush=False, done=False, broken=None
+        [encode(0, event)],
+        calls,
+        cancelled,
+        asks,
+        rest,
+        credential_asks=credential_asks,
+        commit=True,
+        flush=False,
+        done=False,
+        broken=None,
     )
 
-    assert unpack_report(packed) == Report([event], calls, cancelled, asks, rest, commit=True)
+    assert unpack_report(packed) == Report(
+        [event], calls, cancelled, asks, rest, commit=True, credential_asks=credential_asks
+    )
 
 
 def test_a_snapshot_and_calls_of_a_report_come_back_beside_each_other() -> None:

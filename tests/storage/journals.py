@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from budflow.execution.records import JournalWrite, OpenWait, Rest, Signal
+from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Grants, Sealed
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution
 from budflow.model.identity import new_id, utc_now
@@ -89,3 +90,56 @@ async def saved(store: Store, **different: Any) -> WorkflowRecord:
 def route(of: WorkflowRecord, method: str = "POST", path: str = "orders/{shop}") -> WebhookRoute:
     shape = "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
     return WebhookRoute(of.project_id, of.id, 1, "order", method, path, shape)
+
+
+def credential(**different: Any) -> CredentialRecord:
+    now = utc_now()
+    ordinary = CredentialRecord(
+        id=new_id("crd"),
+        project_id="default",
+        name="crm",
+        kind="bearer",
+        revision=1,
+        hosts=("crm.example",),
+        grants=Grants(principals=frozenset({"owner"})),
+        probe=None,
+        sealed=Sealed("key_1", b"\x00wrapped", b"\x00box"),
+        created_at=now,
+        updated_at=now,
+        created_by="owner",
+    )
+    return replace(ordinary, **different)
+
+
+def use(claim: Claim, **different: Any) -> CredentialUse:
+    ordinary = CredentialUse(
+        project_id="default",
+        credential_id="crd_a",
+        used_at=utc_now(),
+        workflow_id="wf_a",
+        version=1,
+        execution_id=claim.execution_id,
+        node="price",
+        slot="auth",
+        author="owner",
+        principal="ann",
+    )
+    return replace(ordinary, **different)
+
+
+def credential_request(**different: Any) -> CredentialRequest:
+    now = utc_now()
+    ordinary = CredentialRequest(
+        id=new_id("crq"),
+        project_id="default",
+        token_hash=new_id("hash"),
+        kind="bearer",
+        name="crm",
+        hosts=("crm.example",),
+        grants=Grants(project=True),
+        reason="To read the prices.",
+        asked_by="agent",
+        created_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
+    return replace(ordinary, **different)

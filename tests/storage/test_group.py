@@ -11,7 +11,7 @@ from budflow.services.ports import Store
 from budflow.storage.postgres.store import PostgresStore
 from budflow.storage.sqlite.store import SqliteStore
 from tests.storage.conftest import OpenStore
-from tests.storage.journals import end, event, execution, running, signal
+from tests.storage.journals import end, event, execution, running, signal, use
 
 
 @pytest.fixture
@@ -74,6 +74,23 @@ async def test_a_whole_execution_in_one_write_costs_its_rows_alone(sql_store: St
     await sql_store.append(JournalWrite(Claim(new.id, "r1", 1), events, new, "succeeded"))
 
     assert without_transaction(statements) == INSERTS[type(sql_store)]
+
+
+#: PostgreSQL inserts into all tables by one statement.
+INSERTS_WITH_USES = {
+    SqliteStore: ["INSERT INTO events", "INSERT INTO credential_uses"],
+    PostgresStore: ["WITH"],
+}
+
+
+async def test_the_uses_of_a_group_cost_one_statement_at_most(sql_store: Store, statements: list[str]) -> None:
+    claim = await running(sql_store)
+    statements.clear()
+
+    uses = tuple(use(claim, slot=f"s{number}") for number in range(10))
+    await sql_store.append(JournalWrite(claim, (event(1),), uses=uses))
+
+    assert without_transaction(statements) == ["SELECT", *INSERTS_WITH_USES[type(sql_store)]]
 
 
 async def test_only_what_is_used_is_paid_for(sql_store: Store, statements: list[str]) -> None:

@@ -16,12 +16,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from budflow.execution.records import JournalWrite
 from budflow.model.execution import Execution, Parent
 from budflow.storage.migrate import SCRIPTS, SchemaNewer, Scripts, migrate_postgres, migrate_sqlite
 from budflow.storage.schema import metadata
 from budflow.storage.sqlite.store import SqliteStore
 from tests.storage.conftest import OpenStore
-from tests.storage.journals import queued, signal
+from tests.storage.journals import credential, event, queued, signal, use
 
 RunSql = Callable[[str], Awaitable[Any]]
 
@@ -168,16 +169,21 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     conn.close()
 
 
+async def make(database: str | Path, release: Scripts) -> None:
+    """A new database as that release would have made it."""
+    if isinstance(database, Path):
+        migrate_file(database, release)
+        return
+    engine = create_async_engine(async_url(database))
+    async with engine.begin() as conn:
+        await conn.run_sync(migrate_postgres, release)
+    await engine.dispose()
+
+
 async def test_a_database_of_the_first_release_keeps_its_executions(
     database: str | Path, open_again: OpenStore, run_sql: RunSql
 ) -> None:
-    if isinstance(database, Path):
-        migrate_file(database, FIRST_RELEASE)
-    else:
-        engine = create_async_engine(async_url(database))
-        async with engine.begin() as conn:
-            await conn.run_sync(migrate_postgres, FIRST_RELEASE)
-        await engine.dispose()
+    await make(database, FIRST_RELEASE)
     await run_sql(
         "INSERT INTO executions (id, project_id, workflow_id, version, mode, status, created_at, cancelling, priority,"
         " parent_execution_id, parent_node, parent_call, depth, token)"
@@ -193,6 +199,32 @@ async def test_a_database_of_the_first_release_keeps_its_executions(
     assert await run_sql("SELECT progress_seq FROM executions") == -1
     await store.send_signal("default", signal("exe_a"))
     assert len(await store.signals_of("exe_a")) == 1
+
+
+async def test_a_database_from_before_credentials_keeps_what_it_has_and_takes_them(
+    database: str | Path, open_again: OpenStore, run_sql: RunSql
+) -> None:
+    await make(database, Scripts(SCRIPTS.directory, head="0003", older=("0001", "0002")))
+    await run_sql(
+        "INSERT INTO executions (id, project_id, workflow_id, version, mode, status, created_at, cancelling, priority,"
+        " token) VALUES ('exe_a', 'default', 'wf_a', 1, 'api', 'queued', 1, false, 0, 0)"
+    )
+    await run_sql(
+        "INSERT INTO events (execution_id, seq, project_id, type, version, at, encoding, payload)"
+        " VALUES ('exe_a', 0, 'default', 'execution.admitted', 1, 1, 0, '{}')"
+    )
+    await run_sql("INSERT INTO blobs (project_id, sha256, size_bytes, written_at) VALUES ('default', 'abc', 1, 1)")
+
+    store, new = await open_again(), credential()
+
+    [(claim, row)] = await store.claim("r1", limit=1)
+    assert row.id == "exe_a"
+    await store.add_credential(new)
+    await store.append(JournalWrite(claim, (event(1),), uses=(use(claim, credential_id=new.id),)))
+    assert [stored.seq for stored in await store.read_events("default", "exe_a")] == [0, 1]
+    assert await store.get_credential("default", "crm") == new
+    assert len((await store.list_credential_uses("default", new.id, limit=10)).uses) == 1
+    assert await store.known_blobs([("default", "abc")]) == {("default", "abc")}
 
 
 @pytest.mark.postgres

@@ -6,7 +6,7 @@ from budflow.model.failure import Failure
 from budflow.storage.rows import DUE
 from budflow.storage.settle import settle
 from budflow.storage.writes import Admission, Head, Known, KnownKey, Write, ids_of
-from tests.storage.journals import end, event, execution, signal, wait
+from tests.storage.journals import end, event, execution, signal, use, wait
 
 CLAIM = Claim("exe_a", "r1", 3)
 
@@ -149,3 +149,17 @@ def test_what_was_displaced_makes_room_once() -> None:
         first.id: "cancelled",
         second.id: "cancelled",
     }
+
+
+def test_uses_are_kept_of_the_writes_that_are_let_in() -> None:
+    lost = Claim("exe_a", "r2", 2)
+    uses = [use(claim, slot=slot) for claim, slot in ((CLAIM, "a"), (lost, "b"), (CLAIM, "c"))]
+    writes = [
+        JournalWrite(CLAIM, (event(1),), uses=(uses[0],)),
+        JournalWrite(lost, (event(2),), uses=(uses[1],)),
+        JournalWrite(CLAIM, (event(2, "execution.finished"),), status="succeeded", uses=(uses[2],)),
+    ]
+
+    settled = settle(writes, head())
+
+    assert settled.uses == [uses[0], uses[2]]

@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from budflow.asgi.page import MEDIA_TYPE
 from budflow.model.identity import utc_now
 from budflow.services import read_resume_link, resume_links
-from budflow.triggers import resume_page
 from tests.api.test_waits import FIELDS
 from tests.api.waits import approval, approvals_in_a_loop, start, waiting_for, waits
 from tests.gate import Gate, open_gate
@@ -187,7 +187,7 @@ async def test_a_browser_gets_a_page_whose_form_answers(server: HttpServer) -> N
     path = await path_of(server)
 
     page = await server.stranger.get(path, headers=PAGE)
-    assert page.headers["content-type"] == resume_page.MEDIA_TYPE
+    assert page.headers["content-type"] == MEDIA_TYPE
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "<h1>Pay &lt;b&gt;900&lt;/b&gt; EUR?</h1>" in page.text
     assert '<form method="post">' in page.text
@@ -196,7 +196,7 @@ async def test_a_browser_gets_a_page_whose_form_answers(server: HttpServer) -> N
     thanks = await server.stranger.post(path, data={"approved": "false", "comment": ""}, headers=PAGE)
     assert "<h1>Thank you</h1>" in thanks.text
     again = await server.stranger.post(path, data={"approved": "true"}, headers=PAGE)
-    assert (again.status_code, again.headers["content-type"]) == (409, resume_page.MEDIA_TYPE)
+    assert (again.status_code, again.headers["content-type"]) == (409, MEDIA_TYPE)
     assert "wait.closed" in again.text
     [ask] = [node for node in (await server.ended(execution_id))["nodes"] if node["key"] == "ask"]
     assert ask["counts"]["rejected"] == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from budflow.asgi import exchange as asgi_exchange
 from budflow.execution.held import Held
 from budflow.execution.records import JournalWrite
 from budflow.execution.supervisor import Supervisor
@@ -19,7 +20,7 @@ from budflow.model.failure import Failure
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.memory.store import MemoryStore
 from budflow.triggers import webhook_door
-from tests.asgi import Exchange
+from tests.exchange import Exchange
 from tests.gate import Gate, open_gate
 from tests.http_server import HttpServer, open_http_server, workflow
 from tests.until import until
@@ -289,7 +290,7 @@ async def test_a_failure_in_other_words_than_the_authors_is_told_to_the_owner_on
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_door, "BODY_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(asgi_exchange, "BODY_SECONDS_MAX", 0.01)
     await server.publish(greeting())
 
     exchange = Exchange(server.app, "POST", "/webhook/greet/Ada", {"Content-Length": "100"})

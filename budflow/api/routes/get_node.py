@@ -14,6 +14,7 @@ _NO_OP = {
     "inputs": ["main"],
     "outputs": ["main"],
     "params": {"type": "object", "properties": {}, "additionalProperties": False},
+    "credentials": {},
     "examples": [{"title": "Pass one item on", "params": {}, "given": [{"id": 1}], "expect": {"main": [{"id": 1}]}}],
 }
 

@@ -11,7 +11,7 @@ from budflow.cli.draw import event_line, execution_page, execution_tree, executi
 from budflow.cli.exit_codes import FAILED
 from budflow.cli.input import read_items
 from budflow.cli.options import AsJson, note_json, one_id
-from budflow.cli.report import out, progress, write_json
+from budflow.cli.report import out, progress, write_json, write_page
 
 app = typer.Typer(no_args_is_help=True, help="List, show, start, cancel and watch the executions of a server.")
 
@@ -40,12 +40,7 @@ def list_executions(
     """
     with connect(ctx.obj) as client:
         page = client.get("/executions", workflow_id=workflow, status=status, limit=limit, cursor=cursor)
-    if as_json:
-        write_json(page)
-        return
-    out().print(executions_table(page["executions"]))
-    if page["next_cursor"]:
-        out().print(f"More: --cursor {page['next_cursor']}", markup=False)
+    write_page(page, "executions", executions_table, as_json=as_json)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from budflow.cli.draw import waits_table
 from budflow.cli.exit_codes import UsageError
 from budflow.cli.input import read_value
 from budflow.cli.options import AsJson, one_id
-from budflow.cli.report import out, write_json
+from budflow.cli.report import out, write_json, write_page
 
 app = typer.Typer(no_args_is_help=True, help="List what executions wait for, and answer it.")
 
@@ -34,12 +34,7 @@ def list_waits(
     """
     with connect(ctx.obj) as client:
         page = client.get("/waits", reason=reason, execution_id=execution, limit=limit, cursor=cursor)
-    if as_json:
-        write_json(page)
-        return
-    out().print(waits_table(page["waits"]))
-    if page["next_cursor"]:
-        out().print(f"More: --cursor {page['next_cursor']}", markup=False)
+    write_page(page, "waits", waits_table, as_json=as_json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from budflow.cli.client import connect
 from budflow.cli.draw import moment, nodes_table, workflows_table
 from budflow.cli.draw_difference import difference_table
 from budflow.cli.options import AsJson, one_id, read_file
-from budflow.cli.report import facts, out, problems_table, table, write_json
+from budflow.cli.report import facts, out, problems_table, table, write_json, write_page
 from budflow.graph.parse import read_json
 
 app = typer.Typer(no_args_is_help=True, help="List, show, create, change and publish the workflows of a server.")
@@ -33,12 +33,7 @@ def list_workflows(
     """
     with connect(ctx.obj) as client:
         page = client.get("/workflows", name=name, limit=limit, cursor=cursor)
-    if as_json:
-        write_json(page)
-        return
-    out().print(workflows_table(page["workflows"]))
-    if page["next_cursor"]:
-        out().print(f"More: --cursor {page['next_cursor']}", markup=False)
+    write_page(page, "workflows", workflows_table, as_json=as_json)
 
 
 @app.command()

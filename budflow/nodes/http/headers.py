@@ -1,6 +1,7 @@
 """Header fields as authors may write them: checked so that no value can smuggle in a second header (RFC 9110, 5.5)."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
 from pydantic import StringConstraints
 
@@ -12,7 +13,10 @@ Headers = dict[HeaderName, HeaderValue]
 FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
 
-def check_framing(headers: Headers) -> Headers:
+H = TypeVar("H", bound=Mapping[str, object])
+
+
+def check_framing(headers: H) -> H:
     """Refuse, with ValueError, the headers that only the connection may set."""
     for name in headers:
         if name.lower() in FRAMING:

@@ -1,26 +1,34 @@
 """http.request: send one HTTP request for each item."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import orjson
 from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from budflow.model.credential_kind import CredentialSlot
 from budflow.model.failure import NodeError
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item
 from budflow.model.node import Call, Example, Params, Static, node
+from budflow.model.secret import Secret
 from budflow.model.workflow import Effect
-from budflow.nodes.http.headers import Headers, check_framing
+from budflow.nodes.http.headers import HeaderName, HeaderValue, check_framing
 from budflow.nodes.http.response_body import read_body, text_of
 
 METHODS_ONCE = frozenset({"POST", "PATCH"})
 #: Besides 5xx, the statuses that say "later": request timeout, too early, too many requests (RFC 9110, 8470, 6585).
 STATUS_RETRIABLE = frozenset({408, 425, 429})
 MIB = 1024 * 1024
+#: A secret comes from an expression only: it is no part of what can be written.
+RequestHeaders = dict[HeaderName, HeaderValue | SkipJsonSchema[Secret]]
 PHRASES = {int(status): status.phrase for status in HTTPStatus}
 EXCERPT_CHARACTERS_MAX = 200
+#: The slot of the credential that signs the request.
+AUTH = "auth"
 
 
 class HttpStatusRefused(NodeError):
@@ -56,12 +64,16 @@ class HttpRequestParams(Params):
         description="HTTP method. POST and PATCH are done once only: they are sent with an Idempotency-Key header, "
         "and after a crash the workflow's `on_crash` decides. The others may be sent again.",
     )
-    query: dict[str, Any] = Field(
+    query: dict[str, Any | SkipJsonSchema[Secret]] = Field(
         default_factory=dict,
         description="Parameters added to the query of the address, encoded for you. A list repeats the name; null "
-        "leaves it out.",
+        "leaves it out. A value may be a secret, such as {{ $secrets.auth.token }}.",
     )
-    headers: Headers = Field(default_factory=dict, max_length=64, description="Headers by name.")
+    headers: RequestHeaders = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Headers by name. A value may be a secret, such as {{ $secrets.auth.token }}.",
+    )
     body: Any = Field(default=None, description="Body sent as JSON, such as {{ $json }} or an object. Null sends none.")
     body_text: str | None = Field(
         default=None,
@@ -85,7 +97,7 @@ class HttpRequestParams(Params):
 
     @field_validator("headers")
     @classmethod
-    def _headers_are_free(cls, headers: Headers) -> Headers:
+    def _headers_are_free(cls, headers: RequestHeaders) -> RequestHeaders:
         return check_framing(headers)
 
     @model_validator(mode="after")
@@ -105,6 +117,7 @@ def request_effect(params: HttpRequestParams) -> Effect:
     kind="item",
     effect=request_effect,
     params=HttpRequestParams,
+    credentials={AUTH: CredentialSlot("Signs the request, as the kind of the credential does it.")},
     examples=[
         Example(
             title="Look a product up",
@@ -155,9 +168,14 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
     Use it to call any API. The result replaces the item's fields: reach the earlier ones as `$node.KEY.json`, or join
     them again with `flow.merge` by position. Header names are in lower case. Private addresses are refused unless the
     server's settings allow them. Items are sent concurrently; give the node `retry` for servers that fail at times.
+
+    To sign in, give the node a credential, `"credentials": {"auth": "crm-token"}`, and leave out the header or the
+    parameter of the query that it sets: with both the item fails. It is sent to the hosts that the credential allows
+    and to no other; redirected to another server the request goes on without it. Its secrets are masked in the answer.
+    Where `headers` or `query` read `$secrets.auth`, what they say is all that is sent of it: nothing else is signed.
     """
     request = _request(call.params, call.key, call.traceparent)
-    response = await call.http.send(request)
+    response = await call.http.send(request, call.credentials.get(AUTH))
     if call.params.fail_on_status and response.status >= 400:
         raise _refused(request, response)
     return Item(
@@ -171,7 +189,7 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
 
 def _request(params: HttpRequestParams, key: str, traceparent: str | None) -> HttpRequest:
     given = {name.lower() for name in params.headers}
-    headers = list(params.headers.items())
+    headers = [(name, value) for name, value in params.headers.items() if not isinstance(value, Secret)]
     body: bytes | None = None
     if params.body is not None:
         try:
@@ -189,13 +207,21 @@ def _request(params: HttpRequestParams, key: str, traceparent: str | None) -> Ht
         headers.append(("traceparent", traceparent))
     return HttpRequest(
         method=params.method,
-        url=_address(params.url, params.query),
+        url=_address(
+            params.url, {name: value for name, value in params.query.items() if not isinstance(value, Secret)}
+        ),
         headers=tuple(headers),
         body=body,
         timeout_seconds=params.timeout_seconds,
         follow_redirects=params.follow_redirects,
         response_bytes_max=params.response_bytes_max,
+        secret_headers=_secrets(params.headers),
+        secret_query=_secrets(params.query),
     )
+
+
+def _secrets(values: Mapping[str, Any]) -> tuple[tuple[str, Secret], ...]:
+    return tuple((name, value) for name, value in values.items() if isinstance(value, Secret))
 
 
 def _address(url: str, query: dict[str, Any]) -> str:

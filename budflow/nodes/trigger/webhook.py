@@ -5,9 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from budflow.model.credential_kind import CredentialSlot
 from budflow.model.node import Batch, Example, Outputs, Params, Static, node
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+#: The slot of the credential that signatures are checked with.
+SIGNATURE = "signature"
+SIGNATURE_KINDS = ("hmac",)
 SECRET_VARIABLE_PREFIX = "BUDFLOW_SECRET_"  # noqa: S105 - the beginning of a variable's name, not a secret
 
 _SEGMENT = r"(?:[A-Za-z0-9_.~-]+|\{[A-Za-z_][A-Za-z0-9_]*\})"
@@ -65,7 +69,9 @@ class WebhookParams(Params):
         description="What `last_node` answers: the first item's json, or the list of the json of all items.",
     )
     signature: Annotated[Signature | None, Static] = Field(
-        default=None, description="Refuse requests without a valid signature. Left out, anybody may call."
+        default=None,
+        description="Refuse requests without a valid signature, by a secret in the server's environment. Not together "
+        "with a credential in the slot `signature`, which says all of this itself. Without both anybody may call.",
     )
 
     @field_validator("path")
@@ -91,6 +97,14 @@ class WebhookParams(Params):
     kind="batch",
     params=WebhookParams,
     trigger=True,
+    credentials={
+        SIGNATURE: CredentialSlot(
+            "Refuses requests that are not signed with this secret, as the credential says.",
+            kinds=SIGNATURE_KINDS,
+            at_door=True,
+            instead_of="signature",
+        )
+    },
     examples=[
         Example(
             title="Receive an order and answer with the result",
@@ -146,6 +160,9 @@ def receive_webhook(batch: Batch[WebhookParams]) -> Outputs:
     in lower case, without credentials and cookies) and `body` (parsed JSON, the fields of a form, or the text). So
     the body's total is `{{ $json.body.total }}`. To answer with something of your own, set `respond` to
     `respond_node` and add an `http.respond` node.
+
+    To take only signed requests, give it a credential of the kind `hmac`, `"credentials": {"signature": "github"}`: it
+    has the shared secret, the header and how the signature is written there, with a timestamp too.
     """
     outputs = Outputs()
     for index in range(len(batch.items)):

@@ -12,6 +12,7 @@ import orjson
 
 from budflow.execution.ports import Lease
 from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
+from budflow.model.credential import CredentialRecord, CredentialRequest, Sealed
 from budflow.model.event import StoredEvent
 from budflow.model.execution import TERMINAL, Claim, Execution, Status
 from budflow.model.identity import utc_now
@@ -26,10 +27,11 @@ from budflow.model.workflow import (
     WorkflowNotFound,
     WorkflowRecord,
 )
+from budflow.services.credential_ports import CredentialsPage, UsesPage
 from budflow.services.ports import Page, RunnerRow
 from budflow.services.retention import Expired, Pruned
 from budflow.storage.errors import WriteConflict
-from budflow.storage.memory import retention, signals, tables
+from budflow.storage.memory import credentials, retention, signals, tables
 from budflow.storage.memory.claims import MemoryClaims
 from budflow.storage.memory.tables import Tables
 from budflow.storage.rows import refuse_unstorable
@@ -283,6 +285,52 @@ class MemoryStore:
 
     async def list_webhooks(self) -> list[WebhookRoute]:
         return [route for _, route in sorted(self._webhooks.items())]
+
+    async def add_credential(self, record: CredentialRecord, *, request_id: str | None = None) -> None:
+        credentials.add_credential(self._tables.credentials, record, request_id)
+
+    async def get_credential(self, project_id: str, reference: str) -> CredentialRecord | None:
+        return credentials.get_credential(self._tables.credentials, project_id, reference)
+
+    async def list_credentials(
+        self,
+        project_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+    ) -> CredentialsPage:
+        return credentials.list_credentials(self._tables.credentials, project_id, limit, cursor, kind, name)
+
+    async def update_credential(self, record: CredentialRecord, *, expected: CredentialRecord) -> None:
+        credentials.update_credential(self._tables.credentials, record, expected)
+
+    async def delete_credential(self, project_id: str, credential_id: str) -> bool:
+        return credentials.delete_credential(self._tables.credentials, project_id, credential_id)
+
+    async def list_key_ids(self) -> frozenset[str]:
+        return frozenset(one.sealed.key_id for one in self._tables.credentials.credentials.values())
+
+    async def list_wrapped_otherwise(self, key_id: str, *, limit: int) -> list[CredentialRecord]:
+        return credentials.list_wrapped_otherwise(self._tables.credentials, key_id, limit)
+
+    async def rewrap_credential(self, record: CredentialRecord, sealed: Sealed) -> bool:
+        return credentials.rewrap_credential(self._tables.credentials, record, sealed)
+
+    async def list_credential_uses(
+        self, project_id: str, credential_id: str, *, limit: int, cursor: str | None = None
+    ) -> UsesPage:
+        return credentials.list_uses(self._tables.credentials, project_id, credential_id, limit, cursor)
+
+    async def delete_old_uses(self, before: datetime) -> None:
+        credentials.delete_old_uses(self._tables.credentials, before)
+
+    async def add_credential_request(self, request: CredentialRequest) -> None:
+        credentials.add_request(self._tables.credentials, request)
+
+    async def get_credential_request(self, token_hash: str) -> CredentialRequest | None:
+        return credentials.get_request(self._tables.credentials, token_hash)
 
     async def close(self) -> None:
         """Nothing to let go of; the memory goes with the store."""

@@ -10,6 +10,7 @@ from budflow.execution.records import OpenWait, Signal, Snapshot
 from budflow.model.event import StoredEvent
 from budflow.model.execution import TERMINAL, Execution
 from budflow.storage.attachments import Attachments
+from budflow.storage.memory.credentials import CredentialTables
 from budflow.storage.rows import DUE, json_text
 from budflow.storage.settle import settle
 from budflow.storage.writes import Head, Known, KnownKey, Write, ids_of, limits_of
@@ -31,6 +32,7 @@ class Tables:
     static: defaultdict[tuple[str, str], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     blobs: dict[tuple[str, str], datetime | None] = field(default_factory=dict)
     blob_refs: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    credentials: CredentialTables = field(default_factory=CredentialTables)
 
 
 def write(tables: Tables, wanted: Write) -> None:
@@ -50,6 +52,7 @@ def write(tables: Tables, wanted: Write) -> None:
         for ref in event.blobs:
             tables.blobs[project_id, ref.sha256] = None
             tables.blob_refs[id_].add((project_id, ref.sha256))
+    tables.credentials.add_uses(settled.uses)
     _attach(tables, settled.attachments)
 
 

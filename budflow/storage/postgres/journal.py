@@ -1,6 +1,7 @@
 """The hot path in PostgreSQL: journal writes that wait together share one transaction and a few round trips."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,8 +10,8 @@ from budflow.errors import BudflowError
 from budflow.storage.group import displaceable, find_groups, look_up, write_attachments
 from budflow.storage.payload import Pack
 from budflow.storage.rows import execution_values
-from budflow.storage.schema import events, executions
-from budflow.storage.settle import change_values, event_values, settle
+from budflow.storage.schema import credential_uses, events, executions
+from budflow.storage.settle import change_values, credential_use_values, event_values, settle
 from budflow.storage.writes import Head, Known, Write, limits_of, stored_ids_of
 
 # Locked in the order of ids, so that two servers never wait for each other in a circle. The last seq is what was there
@@ -45,19 +46,26 @@ SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest($1::text[]) A
 _TYPES = {"TEXT": "text", "INTEGER": "int", "BIGINT": "bigint", "BOOLEAN": "boolean", "SMALLINT": "smallint"}
 
 
-def _insert(table: str, types: dict[str, str], first: int = 1) -> str:
-    arrays = ", ".join(f"${i}::{type_}[]" for i, type_ in enumerate(types.values(), first))
-    return f"INSERT INTO {table} ({', '.join(types)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names of the schema
+_COLUMNS = {
+    "executions": {column.name: _TYPES[str(column.type)] for column in executions.c},
+    "events": {column.name: _TYPES.get(str(column.type), "bytea") for column in events.c},
+    "credential_uses": {column.name: _TYPES[str(column.type)] for column in credential_uses.c if column.name != "id"},
+}
 
 
-_EXECUTION_TYPES = {column.name: _TYPES[str(column.type)] for column in executions.c}
-_EVENT_TYPES = {column.name: _TYPES.get(str(column.type), "bytea") for column in events.c}
-_EXECUTIONS = _insert("executions", _EXECUTION_TYPES)
-_EVENTS = _insert("events", _EVENT_TYPES)
-# One round trip for both: every one counts when a webhook waits for its commit.
-_EXECUTIONS_AND_EVENTS = f"""
-WITH inserted AS ({_EXECUTIONS}) {_insert("events", _EVENT_TYPES, len(_EXECUTION_TYPES) + 1)}
-"""
+@cache
+def _insert(tables: tuple[str, ...]) -> str:
+    """One statement for them all: every round trip counts when a webhook waits for its commit."""
+    parts: list[str] = []
+    first = 1
+    for table in tables:
+        columns = _COLUMNS[table]
+        arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(columns.values(), first))
+        parts.append(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})")  # noqa: S608 - names of the schema
+        first += len(columns)
+    *others, last = parts
+    named = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(others))
+    return f"WITH {named} {last}" if named else last
 
 
 def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[BudflowError | None]:
@@ -72,14 +80,14 @@ def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[B
         known.heads[id_] = Head(project_id, status, token, 0 if last is None else last + 1, cancelling)
     look_up(conn, writes, known)
     settled = settle(writes, known)
-    inserted = _columns([execution_values(execution) for execution in settled.inserted])
-    added = _columns(event_values(settled, pack))
-    if inserted and added:
-        conn.exec_driver_sql(_EXECUTIONS_AND_EVENTS, (*inserted, *added))
-    elif inserted:
-        conn.exec_driver_sql(_EXECUTIONS, inserted)
-    elif added:
-        conn.exec_driver_sql(_EVENTS, added)
+    new = {
+        "executions": [execution_values(execution) for execution in settled.inserted],
+        "events": event_values(settled, pack),
+        "credential_uses": credential_use_values(settled),
+    }
+    tables = tuple(table for table, rows_of_table in new.items() if rows_of_table)
+    if tables:
+        conn.exec_driver_sql(_insert(tables), tuple(column for table in tables for column in _columns(new[table])))
     if settled.changed:
         conn.exec_driver_sql(_CHANGE, _columns(change_values(settled)))
     write_attachments(conn, settled, pack)

@@ -12,14 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from budflow.errors import BudflowError
 from budflow.execution.ports import Lease
 from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
+from budflow.model.credential import CredentialRecord, CredentialRequest, Sealed
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+from budflow.services.credential_ports import CredentialsPage, UsesPage
 from budflow.services.ports import Page, RunnerRow
 from budflow.services.retention import Expired, Pruned
 from budflow.storage import (
     claims,
+    credential_requests,
+    credential_uses,
+    credentials,
     executions,
     leases,
     migrate,
@@ -238,6 +243,55 @@ class PostgresStore:
 
     async def list_webhooks(self) -> list[WebhookRoute]:
         return await self._read(workflows.list_webhooks)
+
+    async def add_credential(self, record: CredentialRecord, *, request_id: str | None = None) -> None:
+        await self._write(credentials.add_credential, record, request_id)
+
+    async def get_credential(self, project_id: str, reference: str) -> CredentialRecord | None:
+        return await self._read(credentials.get_credential, project_id, reference)
+
+    async def list_credentials(
+        self,
+        project_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+    ) -> CredentialsPage:
+        return await self._read(credentials.list_credentials, project_id, limit, cursor, kind, name)
+
+    async def update_credential(self, record: CredentialRecord, *, expected: CredentialRecord) -> None:
+        await self._write(credentials.update_credential, record, expected)
+
+    async def delete_credential(self, project_id: str, credential_id: str) -> bool:
+        return await self._write(credentials.delete_credential, project_id, credential_id)
+
+    async def list_key_ids(self) -> frozenset[str]:
+        return await self._read(credentials.list_key_ids)
+
+    async def list_wrapped_otherwise(self, key_id: str, *, limit: int) -> list[CredentialRecord]:
+        return await self._read(credentials.list_wrapped_otherwise, key_id, limit)
+
+    async def rewrap_credential(self, record: CredentialRecord, sealed: Sealed) -> bool:
+        return await self._write(credentials.rewrap_credential, record, sealed)
+
+    async def list_credential_uses(
+        self, project_id: str, credential_id: str, *, limit: int, cursor: str | None = None
+    ) -> UsesPage:
+        return await self._read(credential_uses.list_uses, project_id, credential_id, limit, cursor)
+
+    async def delete_old_uses(self, before: datetime) -> None:
+        used: Sequence[tuple[str, str]] = await self._read(credential_uses.find_old_uses, before)
+        while used:
+            used = await self._write(credential_uses.delete_some_uses, used, before)
+        await self._write(credential_requests.delete_old_requests, before)
+
+    async def add_credential_request(self, request: CredentialRequest) -> None:
+        await self._write(credential_requests.add_request, request)
+
+    async def get_credential_request(self, token_hash: str) -> CredentialRequest | None:
+        return await self._read(credential_requests.get_request, token_hash)
 
     async def _write(self, operation: Callable[..., T], *args: Any) -> T:
         # A task of its own: when the caller is cancelled the transaction still comes to its end.

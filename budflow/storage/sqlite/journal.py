@@ -14,8 +14,8 @@ from budflow.errors import BudflowError
 from budflow.storage.group import displaceable, find_groups, look_up, write_attachments
 from budflow.storage.payload import Pack
 from budflow.storage.rows import execution_values
-from budflow.storage.schema import events, executions
-from budflow.storage.settle import change_values, event_values, settle
+from budflow.storage.schema import credential_uses, events, executions
+from budflow.storage.settle import change_values, credential_use_values, event_values, settle
 from budflow.storage.writes import Head, Known, Write, stored_ids_of
 
 # One row with all heads, because every row would be a step of its own.
@@ -32,7 +32,7 @@ UPDATE executions SET status = coalesce(?2, status), failure = coalesce(?3, fail
 WHERE id = ?1
 """
 # Of one statement. There is one for every number of rows up to that: as many as the connection's cache keeps prepared.
-_EXECUTIONS_MAX, _EVENTS_MAX = 32, 64
+_EXECUTIONS_MAX, _EVENTS_MAX, _USES_MAX = 32, 64, 32
 
 
 def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[BudflowError | None]:
@@ -49,6 +49,7 @@ def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[B
     if settled.changed:
         conn.exec_driver_sql(_CHANGE, change_values(settled))
     _insert(conn, _EVENTS, event_values(settled, pack))
+    _insert(conn, _USES, credential_use_values(settled))
     write_attachments(conn, settled, pack)
     return settled.outcomes
 
@@ -61,6 +62,7 @@ def _statements(table: str, columns: Sequence[str], rows_max: int) -> Sequence[s
 
 _EXECUTIONS = _statements("executions", executions.c.keys(), _EXECUTIONS_MAX)
 _EVENTS = _statements("events", events.c.keys(), _EVENTS_MAX)
+_USES = _statements("credential_uses", credential_uses.c.keys()[1:], _USES_MAX)
 
 
 def _insert(conn: Connection, statements: Sequence[str], rows: list[tuple[Any, ...]]) -> None:

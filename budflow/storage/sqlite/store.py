@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -15,14 +16,19 @@ from sqlalchemy.exc import DBAPIError
 from budflow.errors import BudflowError
 from budflow.execution.ports import Lease
 from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
+from budflow.model.credential import CredentialRecord, CredentialRequest, Sealed
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+from budflow.services.credential_ports import CredentialsPage, UsesPage
 from budflow.services.ports import Page, RunnerRow
 from budflow.services.retention import Expired, Pruned
 from budflow.storage import (
     claims,
+    credential_requests,
+    credential_uses,
+    credentials,
     executions,
     leases,
     migrate,
@@ -239,6 +245,55 @@ class SqliteStore:
 
     async def list_webhooks(self) -> list[WebhookRoute]:
         return await self._read(workflows.list_webhooks)
+
+    async def add_credential(self, record: CredentialRecord, *, request_id: str | None = None) -> None:
+        await self._write(lambda conn: credentials.add_credential(conn, record, request_id))
+
+    async def get_credential(self, project_id: str, reference: str) -> CredentialRecord | None:
+        return await self._read(credentials.get_credential, project_id, reference)
+
+    async def list_credentials(
+        self,
+        project_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        kind: str | None = None,
+        name: str | None = None,
+    ) -> CredentialsPage:
+        return await self._read(credentials.list_credentials, project_id, limit, cursor, kind, name)
+
+    async def update_credential(self, record: CredentialRecord, *, expected: CredentialRecord) -> None:
+        await self._write(lambda conn: credentials.update_credential(conn, record, expected))
+
+    async def delete_credential(self, project_id: str, credential_id: str) -> bool:
+        return await self._write(lambda conn: credentials.delete_credential(conn, project_id, credential_id))
+
+    async def list_key_ids(self) -> frozenset[str]:
+        return await self._read(credentials.list_key_ids)
+
+    async def list_wrapped_otherwise(self, key_id: str, *, limit: int) -> list[CredentialRecord]:
+        return await self._read(credentials.list_wrapped_otherwise, key_id, limit)
+
+    async def rewrap_credential(self, record: CredentialRecord, sealed: Sealed) -> bool:
+        return await self._write(lambda conn: credentials.rewrap_credential(conn, record, sealed))
+
+    async def list_credential_uses(
+        self, project_id: str, credential_id: str, *, limit: int, cursor: str | None = None
+    ) -> UsesPage:
+        return await self._read(credential_uses.list_uses, project_id, credential_id, limit, cursor)
+
+    async def delete_old_uses(self, before: datetime) -> None:
+        used: Sequence[tuple[str, str]] = await self._read(credential_uses.find_old_uses, before)
+        while used:
+            used = await self._write(partial(credential_uses.delete_some_uses, used=used, before=before))
+        await self._write(lambda conn: credential_requests.delete_old_requests(conn, before))
+
+    async def add_credential_request(self, request: CredentialRequest) -> None:
+        await self._write(lambda conn: credential_requests.add_request(conn, request))
+
+    async def get_credential_request(self, token_hash: str) -> CredentialRequest | None:
+        return await self._read(credential_requests.get_request, token_hash)
 
     async def _write(self, task: Callable[[Connection], T]) -> T:
         result: T = await self._writer.submit(task)

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from budflow.model.credential_kind import CredentialKind, OpenCredential
 from budflow.model.failure import Failure, NodeError
 from budflow.model.http import HttpRequest, HttpResponse
+from budflow.model.secret import Secret
 from budflow.nodes.http.request import HttpRequestParams, HttpStatusRefused
-from tests.nodes.harness import Ran, run, spec_of
+from tests.nodes.harness import FakeHttp, Ran, run, spec_of
 
 URL = "https://a.example/x"
+TOKEN = OpenCredential("crd_1", "crm", "none", CredentialKind(), ("a.example",))
 
 
 def respond(status: int = 200, body: bytes = b"", *headers: tuple[str, str]) -> HttpResponse:
@@ -25,6 +28,55 @@ def send(answer: HttpResponse | NodeError | None = None, **params: Any) -> Ran:
 def sent(**params: Any) -> HttpRequest:
     [request] = send(**params).requests
     return request
+
+
+def test_the_credential_in_the_slot_goes_along_to_be_signed_with() -> None:
+    http = FakeHttp([respond(), respond()])
+    for credentials in ({"auth": TOKEN}, {}):
+        run("http.request", {"url": URL}, [{}], answers=http, credentials=credentials)
+
+    assert http.credentials == [TOKEN, None]
+    assert http.requests[0] == http.requests[1], "signing is not the node's business"
+
+
+def test_its_slot_takes_every_kind_that_signs() -> None:
+    assert {name: (slot.kinds, slot.required) for name, slot in spec_of("http.request").credentials.items()} == {
+        "auth": ((), False)
+    }
+
+
+def test_secrets_among_headers_and_query_are_kept_apart_from_what_anybody_may_read() -> None:
+    token, key = Secret("canary-1"), Secret("canary-2")
+    request = sent(headers={"X-A": "1", "X-Token": token}, query={"a": 1, "key": key}, body_text="")
+
+    assert (request.url, request.headers) == (
+        f"{URL}?a=1",
+        (("X-A", "1"), ("Content-Type", "text/plain; charset=utf-8")),
+    )
+    assert (request.secret_headers, request.secret_query) == ((("X-Token", token),), (("key", key),))
+    assert "canary" not in repr(request)
+
+
+def test_a_header_that_is_a_secret_is_there_all_the_same() -> None:
+    request = sent(method="POST", headers={"Idempotency-Key": Secret("canary-1")})
+
+    assert request.headers == ()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"url": Secret("https://canary.example/")},
+        {"method": "PUT", "body_text": Secret("canary")},
+        {"method": "PUT", "body": Secret("canary")},
+        {"timeout_seconds": Secret("canary")},
+        {"headers": {"Content-Length": Secret("canary")}},
+    ],
+)
+def test_no_other_parameter_takes_a_secret_and_no_error_shows_it(params: dict[str, Any]) -> None:
+    [failed] = run("http.request", lambda _json: {"url": URL, **params}, [{}]).failed.values()
+
+    assert "canary" not in f"{failed.message} {failed.hint} {failed.__cause__!r}"  # type: ignore[union-attr] # an error
 
 
 def test_a_plain_request_has_the_defaults() -> None:

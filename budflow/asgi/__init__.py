@@ -1,0 +1,1 @@
+"""What the doors for people and systems without an account share: they speak ASGI themselves, without a framework."""

@@ -1,0 +1,119 @@
+"""Handing an opened credential to another process: sealed for that process alone and opened there once, with HPKE.
+
+Hybrid Public Key Encryption (RFC 9180), mode base: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, as one message
+`enc (32 bytes) | ciphertext`. The receiver makes a key pair for each hand-over and forgets it at the first `open`, so
+that what somebody recorded opens for nobody later. Both sides name the purpose, `info`, to which the message is bound.
+The mode does not prove who sealed: that key and answer travel between the right two processes is the caller's part.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from budflow.errors import BudflowError
+from budflow.model.credential_kind import STORED, OpenCredential
+from budflow.model.secret import Secret, SecretUnserializable
+from budflow.services.credential_ports import Kinds
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import Suite
+
+_INFO_DOMAIN = b"budflow credential hand-over\x01"
+
+
+class HandOverFailed(BudflowError):
+    """The credential that was handed over cannot be opened."""
+
+    code = "credential.hand_over_failed"
+    http_status = 500
+    hint = "Run the node again: each hand-over is opened once, by the process that asked for it."
+
+
+class HpkeHandOver:
+    """Seals opened credentials for other processes and receives them from there; see HandOver."""
+
+    def __init__(self, kinds: Kinds) -> None:
+        """`kinds` are those that can be received."""
+        self._kinds = kinds
+
+    def receiver(self, info: bytes) -> "Receiver":
+        """Whom one credential can be sealed for, for the purpose `info`."""
+        return Receiver(self._kinds, info)
+
+    def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes:
+        """Encrypt a credential for the receiver with this public key. Raises HandOverFailed where it is none."""
+        from cryptography.hazmat.primitives.asymmetric import x25519  # noqa: PLC0415 - as `_suite`
+
+        try:
+            receiver = x25519.X25519PublicKey.from_public_bytes(public_key)
+            return _suite().encrypt(_packed(credential), receiver, _INFO_DOMAIN + info)
+        except ValueError:  # Not 32 bytes, or a point of small order (RFC 9180, 7.1.4).
+            pass
+        raise HandOverFailed(
+            f"The credential `{credential.name}` cannot be handed over: what was given is no public key of a receiver."
+        )
+
+
+class Receiver:
+    """The receiving end of one hand-over. It is used in the process that made it, and once."""
+
+    def __init__(self, kinds: Kinds, info: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric import x25519  # noqa: PLC0415 - as `_suite`
+
+        self._kinds, self._info = kinds, info
+        private = x25519.X25519PrivateKey.generate()
+        self._private: x25519.X25519PrivateKey | None = private
+        self.public_key = private.public_key().public_bytes_raw()
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise SecretUnserializable  # Nor does a copy open what was opened before.
+
+    def open(self, sealed: bytes) -> OpenCredential:
+        """The credential. Raises HandOverFailed for what was sealed for another receiver or purpose, and every time
+        but the first.
+        """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as `_suite`
+
+        private, self._private = self._private, None
+        if private is None:
+            raise HandOverFailed("This hand-over was opened before, and each is opened once.")
+        try:
+            return self._rebuilt(orjson.loads(_suite().decrypt(sealed, private, _INFO_DOMAIN + self._info)))
+        except (InvalidTag, ValueError, LookupError, TypeError):
+            pass
+        # Raised out here, so that no error that has seen the values hangs on to this one.
+        raise HandOverFailed
+
+    def _rebuilt(self, shape: Mapping[str, Any]) -> OpenCredential:
+        kind = self._kinds[shape["kind"]]
+        values = kind.model_validate(shape["values"], context=STORED)
+        return OpenCredential(shape["id"], shape["name"], shape["kind"], values, tuple(shape["hosts"]))
+
+
+def _packed(credential: OpenCredential) -> bytes:
+    values = _revealed(credential.values)
+    shape = {"id": credential.id, "name": credential.name, "kind": credential.kind, "hosts": credential.hosts}
+    return orjson.dumps({**shape, "values": values})
+
+
+def _revealed(value: Any) -> Any:
+    """A kind's values as they were entered, secrets included: what its model makes the same values of."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        return {field.validation_alias or name: _revealed(getattr(value, name)) for name, field in fields.items()}
+    if isinstance(value, Mapping):
+        return {key: _revealed(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_revealed(inner) for inner in value]
+    return to_jsonable_python(value)
+
+
+def _suite() -> "Suite":
+    from cryptography.hazmat.primitives import hpke  # noqa: PLC0415 - 25 ms that a server without credentials saves
+
+    return hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

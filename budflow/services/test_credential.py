@@ -1,0 +1,53 @@
+"""test_credential: find out by a real and harmless call whether a credential works."""
+
+from pydantic import Field
+
+from budflow.model.http import HttpRequest
+from budflow.model.principal import Principal
+from budflow.services.credential_fields import ProbeAsked, Reference
+from budflow.services.credential_record import find_credential, open_credential
+from budflow.services.use_case import RequestModel, Services, View, use_case
+
+TIMEOUT_SECONDS = 10.0
+RESPONSE_BYTES_MAX = 1024 * 1024
+
+
+class CredentialTest(RequestModel):
+    """Which credential, and how."""
+
+    credential: Reference
+    probe: ProbeAsked | None = Field(
+        None, description="The request to send, signed; left out: the credential's own, or what its kind knows."
+    )
+
+
+class CredentialTestView(View):
+    """What came of it."""
+
+    works: bool | None = Field(description="Null where it could not be found out.")
+    answer: str = Field(description="What was seen.")
+
+
+@use_case("credential:write")
+async def test_credential(services: Services, principal: Principal, request: CredentialTest) -> CredentialTestView:
+    """Try a credential by the harmless call that its kind or somebody named. It is sent only where it may be.
+
+    Raises CredentialNotFound, HostRefused, CredentialUnreadable and EncryptionKeyMissing.
+    """
+    record = await find_credential(services, principal.project_id, request.credential)
+    opened = open_credential(services, record)
+    asked = record.probe if request.probe is None else request.probe.model_dump()
+    sent = None
+    if asked is not None:
+        opened.require_host(asked["url"])
+        sent = HttpRequest(
+            method=asked["method"],
+            url=asked["url"],
+            headers=(),
+            body=None,
+            timeout_seconds=TIMEOUT_SECONDS,
+            follow_redirects=False,
+            response_bytes_max=RESPONSE_BYTES_MAX,
+        )
+    probed = await services.prober.probe(opened, sent)
+    return CredentialTestView(works=probed.works, answer=opened.redaction.text(probed.answer))

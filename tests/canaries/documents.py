@@ -1,0 +1,79 @@
+"""Workflows that carry what an echoing server says of a credential through every kind of node and failure."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+
+def ask(url: str, slot: str | None, *, method: str = "GET", **settings: Any) -> dict[str, Any]:
+    """An `http.request` with a credential; `settings` are the node's own fields."""
+    params: dict[str, Any] = {"url": url, "method": method, "fail_on_status": True}
+    node: dict[str, Any] = {"type": "http.request", "params": params, **settings}
+    if slot is not None:
+        node["credentials"] = {"auth": slot}
+    return node
+
+
+def chain(name: str, nodes: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    """A workflow whose nodes follow each other in order."""
+    keys = [*nodes]
+    edges = [{"from": before, "to": after} for before, after in pairwise(keys)]
+    return {"format": 1, "name": name, "nodes": dict(nodes), "edges": edges, "settings": settings}
+
+
+def body(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A body of one node."""
+    return {"nodes": {"inner": dict(node)}, "edges": [{"from": "$in", "to": "inner"}, {"from": "inner", "to": "$out"}]}
+
+
+def travelling(url: str, slot: str, *, callee: str, error_workflow: str, file: str) -> dict[str, Any]:
+    """Everything that is done with an answer: copied, filtered, merged, looped over, written, called with, failed."""
+
+    def inner(key: str, path: str, **settings: Any) -> dict[str, Any]:
+        whole = body(ask(f"{url}/{path}", slot, **settings))
+        whole["nodes"][key] = whole["nodes"].pop("inner")
+        whole["edges"] = [{"from": "$in", "to": key}, {"from": key, "to": "$out"}]
+        return whole
+
+    nodes = {
+        "start": {"type": "trigger.manual"},
+        "echo": ask(f"{url}/echo?q=1", slot, method="POST"),
+        "copy": {
+            "type": "data.set",
+            "params": {"values": {"again": "{{ $json }}", "text": "{{ $node.echo.json.body.head }}"}},
+        },
+        "kept": {"type": "flow.filter", "params": {"condition": "{{ $json.again.status == 200 }}"}},
+        "text": ask(f"{url}/text", slot),
+        "near": ask(f"{url}/near?a=b", slot, method="PUT"),
+        "away": ask(f"{url}/away", slot),
+        "digest": ask(f"{url}/digest", slot, on_error="continue"),
+        "noted": ask(f"{url}/fail/403", slot, on_error="continue"),
+        "again": ask(
+            f"{url}/fail/503",
+            slot,
+            on_error="continue",
+            retry={"tries": 2, "wait_seconds": 0.05, "jitter": False},
+        ),
+        "each": {
+            "type": "flow.for_each",
+            "params": {"items": "{{ [1, 2, 3] }}", "concurrency": 2},
+            "bodies": {"body": inner("round", "echo", method="POST")},
+        },
+        "attempt": {
+            "type": "flow.try_catch",
+            "bodies": {"body": inner("risky", "fail/500"), "finally": inner("tidy", "text")},
+        },
+        "call": {"type": "flow.sub_workflow", "params": {"workflow": callee}},
+        "written": {"type": "files.write_lines", "params": {"path": file}},
+        "many": ask(f"{url}/many", slot),
+        "split": {"type": "data.split_out", "params": {"field": "body"}},
+        "few": {"type": "data.limit", "params": {"count": 3}},
+        "stop": ask(f"{url}/fail/500", slot),
+    }
+    document = chain("Canaries", nodes, error_workflow=error_workflow)
+    for edge in document["edges"]:
+        if edge["from"] == "kept":
+            edge["from"] = "kept.kept"
+        if edge["from"] == "attempt":
+            edge["from"] = "attempt.caught"
+    return document
