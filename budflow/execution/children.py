@@ -138,15 +138,18 @@ class Children:
         return ErrorRun(follower, e.Admitted(now, trigger.key, "error", f"execution:{execution.id}", items))
 
     async def _start_or_tell(self, parent: Held, call: ChildCall) -> None:
+        key = (path_of(call.node, call.rounds), call.call)
         try:
             await self._start(parent, call)
+            if not call.awaited:
+                parent.calls.pop(key, None)  # Nobody is told of its end, with which the others go.
         except Exception as error:  # noqa: BLE001 - the worker's loop: the parent must not wait for ever
-            if (path_of(call.node, call.rounds), call.call) in parent.calls:
+            if key in parent.calls:
                 return  # It is stored, or the parent's journal broke over that: either is taken up again.
             if isinstance(error, BudflowError) and error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
                 parent.give_up()  # Taken up again, it calls again.
                 return
-            failure = Failure.of(_told(error), path_of(call.node, call.rounds))
+            failure = Failure.of(_told(error), key[0])
             now = utc_now()
             parent.deliver(e.ChildFinished(now, call.node, call.call, "failed", EMPTY, failure, call.rounds))
 

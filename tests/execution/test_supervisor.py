@@ -127,6 +127,19 @@ async def test_a_call_that_nobody_waits_for_fails_its_node_where_it_cannot_be_ma
     assert (ended.status, ended.failure.code, ended.failure.node) == ("failed", codes[callee], "sub")
 
 
+async def test_calls_that_nobody_waits_for_are_not_kept_in_mind(server: Server) -> None:
+    release = hang(server)
+    await server.save("set", SET, ["start > set"])
+    await server.save("w", {**calling("set", wait=False, call="per_item"), **CALL}, ["start > sub", "sub > call"])
+    execution_id, _ = await server.submit("w", [{"n": 1}, {"n": 2}])
+
+    await until(lambda: server.http.requests)
+
+    assert not server.supervisor.holding.held[execution_id].calls
+    release.set()
+    assert (await server.ended(execution_id)).status == "succeeded"
+
+
 async def test_a_call_for_each_item_names_the_item_as_its_caller_knows_it(server: Server) -> None:
     trigger = {"start": {"type": "trigger.manual", "params": {"inputs": {"n": {"type": "integer"}}}}}
     await server.save("strict", {**trigger, **SET}, ["start > set"])
