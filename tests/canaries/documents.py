@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from budflow.model.node import NodeSpec
+
 
 def ask(url: str, slot: str | None, *, method: str = "GET", **settings: Any) -> dict[str, Any]:
     """An `http.request` with a credential; `settings` are the node's own fields."""
@@ -24,6 +26,30 @@ def chain(name: str, nodes: Mapping[str, Any], **settings: Any) -> dict[str, Any
 def body(node: Mapping[str, Any]) -> dict[str, Any]:
     """A body of one node."""
     return {"nodes": {"inner": dict(node)}, "edges": [{"from": "$in", "to": "inner"}, {"from": "inner", "to": "$out"}]}
+
+
+def through(spec: NodeSpec, url: str, slot: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A workflow that sends what a server says of a credential through one node, as an example of its type has it; and
+    the items to start it with: those of the example.
+    """
+    example = spec.examples[0]
+    given = (
+        example.given
+        if isinstance(example.given, list | tuple)
+        else [item for some in example.given.values() for item in some]
+    )
+    own = {name: f'{{{{ $node.start.json["{name}"] }}}}' for item in given for name in item}
+    node = {"type": spec.name, "params": dict(example.params), "bodies": dict(example.bodies), "on_error": "continue"}
+    nodes = {
+        "start": {"type": "trigger.manual"},
+        "ask": ask(f"{url}/echo", slot, method="POST"),
+        "both": {"type": "data.set", "params": {"values": {**own, "seen": "{{ $json }}"}}, "on_error": "continue"},
+        "node": node if example.bodies else {key: value for key, value in node.items() if key != "bodies"},
+    }
+    document = chain(f"Through {spec.name}", nodes)
+    ports = spec.input_ports(example.params)
+    document["edges"][-1:] = [{"from": "both", "to": f"node.{port}"} for port in ports]
+    return document, [dict(item) for item in given] or [{}]
 
 
 def travelling(url: str, slot: str, *, callee: str, error_workflow: str, file: str) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from budflow.nodes.registry import build
 from tests.canaries.canary import Search, forms_of, new_canary
-from tests.canaries.documents import ask, chain, travelling
+from tests.canaries.documents import ask, chain, through, travelling
 from tests.canaries.echo import Echo, echo_servers
 from tests.processes import BUDFLOW, SECONDS, Serving, environment, eventually, mcp_client
 
@@ -163,6 +164,7 @@ def _live(
         assert ended["execution"]["failure"]["node"] == "stop", ended["execution"]["failure"]
         waiting = {"start": {"type": "trigger.manual"}, "hold": ask(f"{echo.url}/hold", _name(kept))}
         held.append(server.start(server.create(chain("Held", waiting))))
+    _through_every_node(server, echo, captured)
     _call_signed(server, next(kept for kept in credentials if kept.kind == "hmac"), captured)
     eventually(lambda: sum(b"/hold" in one for one in echo.received) >= len(held), "all are held")
     _read_everything(server, captured, data_dir)
@@ -219,6 +221,20 @@ def _refused(server: Serving, kept: Kept, captured: Captured) -> None:
         assert answer.status_code == 422, answer.text
         if body["name"] == "spoilt":  # A name is no secret: it is shown, so that it can be mended.
             captured.add("a refusal", answer.content)
+
+
+def _through_every_node(server: Serving, echo: Echo, captured: Captured) -> None:
+    """Run each node type of this release on what the server says of a credential."""
+    for spec in build().types():
+        if spec.trigger:
+            continue
+        document, items = through(spec, echo.url, "bearer")
+        asked = {"items": items, "wait_seconds": 3}
+        ended = server.client.post(f"/workflows/{server.create(document)}/executions", json=asked).json()
+        execution_id = ended["execution"]["id"]
+        reached = {node["key"] for node in ended["nodes"] if node["status"] != "skipped"}
+        assert reached >= {"ask", "node"}, (spec.name, ended)
+        captured.add(spec.name, server.client.post(f"/executions/{execution_id}/cancel").content)
 
 
 def _call_signed(server: Serving, kept: Kept, captured: Captured) -> None:
