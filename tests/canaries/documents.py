@@ -23,9 +23,9 @@ def chain(name: str, nodes: Mapping[str, Any], **settings: Any) -> dict[str, Any
     return {"format": 1, "name": name, "nodes": dict(nodes), "edges": edges, "settings": settings}
 
 
-def body(node: Mapping[str, Any]) -> dict[str, Any]:
+def body(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
     """A body of one node."""
-    return {"nodes": {"inner": dict(node)}, "edges": [{"from": "$in", "to": "inner"}, {"from": "inner", "to": "$out"}]}
+    return {"nodes": {key: dict(node)}, "edges": [{"from": "$in", "to": key}, {"from": key, "to": "$out"}]}
 
 
 def through(spec: NodeSpec, url: str, slot: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -33,11 +33,8 @@ def through(spec: NodeSpec, url: str, slot: str) -> tuple[dict[str, Any], list[d
     the items to start it with: those of the example.
     """
     example = spec.examples[0]
-    given = (
-        example.given
-        if isinstance(example.given, list | tuple)
-        else [item for some in example.given.values() for item in some]
-    )
+    lists = [*example.given.values()] if isinstance(example.given, Mapping) else [example.given]
+    given = [item for items in lists for item in items]
     own = {name: f'{{{{ $node.start.json["{name}"] }}}}' for item in given for name in item}
     node = {"type": spec.name, "params": dict(example.params), "bodies": dict(example.bodies), "on_error": "continue"}
     nodes = {
@@ -56,10 +53,7 @@ def travelling(url: str, slot: str, *, callee: str, error_workflow: str, file: s
     """Everything that is done with an answer: copied, filtered, merged, looped over, written, called with, failed."""
 
     def inner(key: str, path: str, **settings: Any) -> dict[str, Any]:
-        whole = body(ask(f"{url}/{path}", slot, **settings))
-        whole["nodes"][key] = whole["nodes"].pop("inner")
-        whole["edges"] = [{"from": "$in", "to": key}, {"from": key, "to": "$out"}]
-        return whole
+        return body(key, ask(f"{url}/{path}", slot, **settings))
 
     nodes = {
         "start": {"type": "trigger.manual"},
