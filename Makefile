@@ -36,6 +36,7 @@ test: check
 
 crash-matrix: $(VENV)/.installed-dev
 	@BUDFLOW_SIMULATION_SCHEDULES=20000 $(BIN)/python -m pytest tests/execution/test_simulation.py
+	@BUDFLOW_ROTATION_KILLS=all $(BIN)/python -m pytest tests/crash/test_rotation.py
 	@$(BIN)/python -m tests.crash.matrix $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed-dev

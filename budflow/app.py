@@ -22,10 +22,10 @@ from budflow.execution.plans import PlanCache
 from budflow.execution.ports import Executor
 from budflow.execution.process_pool import ProcessPool
 from budflow.execution.supervisor import Supervisor
+from budflow.model.credential_kind import Probed
 from budflow.model.identity import new_id
-from budflow.runner import SealedHandOver, open_runner
+from budflow.runner import open_hand_over, open_runner
 from budflow.services.check_encryption_keys import check_encryption_keys
-from budflow.services.credential_ports import Probed
 from budflow.services.forget_old_uses import forget_old_uses
 from budflow.services.idempotency_key import forget_old_keys
 from budflow.services.keys import Keys
@@ -98,7 +98,7 @@ async def open_runtime(
         store = await open_store(settings.database_url, settings.data_dir)
         try:
             cipher = AesCipher(open_key_ring(settings.encryption_keys, settings.data_dir))
-            await check_encryption_keys(store, cipher)
+            await check_encryption_keys(store, cipher, lost=settings.encryption_keys_lost)
             blobs = open_blobs(settings.blob_url, settings.data_dir)
             async with _started(settings, store, keys, lock, blobs, cipher, address) as runtime:
                 yield runtime
@@ -130,7 +130,7 @@ async def _started(
     lists = ListStore(blobs)
     # Its processes start with the first heavy node.
     pool = ProcessPool(
-        partial(open_runner, settings.http_allow, file_roots=settings.file_roots), hand_over=SealedHandOver()
+        partial(open_runner, settings.http_allow, file_roots=settings.file_roots), hand_over=open_hand_over()
     )
     runner = open_runner(
         settings.http_allow,

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 from budflow.credentials.find_kinds import find_kinds
@@ -13,9 +13,8 @@ from budflow.egress.client import GuardedClient
 from budflow.egress.files import RootedFiles
 from budflow.egress.policy import AddressPolicy, parse_allow
 from budflow.execution.lists import ListStore
-from budflow.execution.ports import CredentialReceiver, Heavy
+from budflow.execution.ports import HandOver, Heavy
 from budflow.execution.tools import SNAPSHOT_EVENTS, Tools
-from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Place
 from budflow.nodes.registry import Registry, build
 
@@ -29,20 +28,9 @@ class Runner:
     close: Callable[[], Awaitable[None]]
 
 
-class SealedHandOver:
-    """Meets HandOver. The kinds are looked for with the first credential: most processes never see one."""
-
-    def receiver(self, info: bytes) -> CredentialReceiver:
-        """See HandOver."""
-        return self._hpke.receiver(info)
-
-    def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes:
-        """See HandOver."""
-        return self._hpke.seal(credential, public_key, info)
-
-    @cached_property
-    def _hpke(self) -> HpkeHandOver:
-        return HpkeHandOver(find_kinds())
+def open_hand_over() -> HandOver:
+    """Seals credentials for other processes, and opens those that are sealed for this one."""
+    return HpkeHandOver(cache(find_kinds))
 
 
 def open_runner(
@@ -67,6 +55,6 @@ def open_runner(
         files=RootedFiles(file_roots),
         lists=lists,
         snapshot_events=snapshot_events,
-        hand_over=SealedHandOver(),
+        hand_over=open_hand_over(),
     )
     return Runner(build(), tools, client.aclose)

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         "-base64 32`); the others only decrypt. Unset: the server makes one for itself, in the file `encryption.keys` "
         "of the data directory.",
     )
+    encryption_keys_lost: bool = Field(
+        False,
+        description="Start although stored credentials need encryption keys that are gone. Only their values are lost; "
+        "until they are entered anew, nodes that need them fail.",
+    )
     blob_url: str | None = Field(
         None,
         description="Where long lists of items are kept: file:// and the absolute path of a directory; unset: `blobs` "

@@ -9,11 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from budflow.errors import BudflowError
 from budflow.graph.parse import read_json
 from budflow.graph.plain import plain_problems
 from budflow.graph.suggest import hint
-from budflow.model.problem import Problem
+from budflow.model.problem import Problem, ProblemsFound
 
 PROBLEMS_MAX = 20
 SHOWN_CHARS_MAX = 60
@@ -21,16 +20,12 @@ SHOWN_CHARS_MAX = 60
 DOCUMENT_ARGUMENT = "document"
 
 
-class ArgumentsInvalid(BudflowError):
+class ArgumentsInvalid(ProblemsFound):
     """The arguments do not fit the tool."""
 
     code = "mcp.arguments_invalid"
     http_status = 422
     hint = "Mend what `problems` lists and call the tool again."
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        self.problems = problems
-        super().__init__(" ".join(problem.message for problem in problems[:3]))
 
 
 def read_arguments(model: type[BaseModel], given: Mapping[str, Any]) -> BaseModel:
@@ -40,7 +35,7 @@ def read_arguments(model: type[BaseModel], given: Mapping[str, Any]) -> BaseMode
     """
     others = {name: value for name, value in given.items() if name != DOCUMENT_ARGUMENT}
     if faults := tuple(islice(plain_problems(others), PROBLEMS_MAX)):
-        raise ArgumentsInvalid(tuple(_of_arguments(fault) for fault in faults))
+        raise _invalid(tuple(_of_arguments(fault) for fault in faults))
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -49,7 +44,12 @@ def read_arguments(model: type[BaseModel], given: Mapping[str, Any]) -> BaseMode
         return model.model_validate({**given, **{name: read_json(text) for name, text in texts.items()}})
     except ValidationError as error:
         details = error.errors(include_url=False)[:PROBLEMS_MAX]
-        raise ArgumentsInvalid(tuple(_problem(model, detail) for detail in details)) from None
+        raise _invalid(tuple(_problem(model, detail) for detail in details)) from None
+
+
+def _invalid(problems: tuple[Problem, ...]) -> ArgumentsInvalid:
+    # Some clients show the message alone.
+    return ArgumentsInvalid(" ".join(problem.message for problem in problems[:3]), problems=problems)
 
 
 def _of_arguments(fault: Problem) -> Problem:
@@ -75,7 +75,8 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
     about = (field.description if field else None) or "See the tool's input schema."
     if detail["type"] == "missing":
         return Problem("argument.missing", path, f"The argument `{name}` is missing.", about)
-    said = detail["msg"][:1].lower() + detail["msg"][1:]
+    said = str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
+    said = said[:1].lower() + said[1:]
     where = ".".join(str(part) for part in detail["loc"])
     return Problem("argument.invalid", path, f"`{where}`: {said}, not {_shown(detail['input'])}.", about)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budflow.errors import BudflowError
-from budflow.runner import SealedHandOver
+from budflow.runner import open_hand_over
 from budflow.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def open_ray(
     from ray_jobs.executor import RayExecutor  # noqa: PLC0415 - imports ray, as said above
 
     cluster = Cluster(settings.ray_address, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus)
-    return RayExecutor.open(cluster, settings.ray_runners, runner, settings.http_allow, open_runner, SealedHandOver())
+    return RayExecutor.open(cluster, settings.ray_runners, runner, settings.http_allow, open_runner, open_hand_over())
 
 
 def _environment(settings: Settings) -> dict[str, str]:

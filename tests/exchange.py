@@ -47,6 +47,12 @@ class Exchange:
             status: int = (await self._outgoing.get())["status"]
         return status
 
+    async def headers(self) -> dict[str, str]:
+        """The headers of the answer, once it begins; instead of `status`."""
+        async with asyncio.timeout(10):
+            begun = await self._outgoing.get()
+        return {name.decode(): value.decode() for name, value in begun["headers"]}
+
     async def chunk(self) -> bytes:
         """The next chunk of the answer's body."""
         async with asyncio.timeout(10):

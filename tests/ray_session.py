@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from budflow.runner import SealedHandOver
+from budflow.runner import open_hand_over
 from budflow.settings import Settings
 from tests.execution.heavy_nodes import open_test_runner
 from tests.execution.office import RUNNER
@@ -41,7 +41,7 @@ class RaySession:
             async def close(self) -> None:
                 await self.let_go()  # Ray stays, for the other tests.
 
-        executor = Sharing(self.opened.cluster, self.opened.joined, Pool(runners), SealedHandOver())
+        executor = Sharing(self.opened.cluster, self.opened.joined, Pool(runners), open_hand_over())
         yield executor
         await executor.close()
 

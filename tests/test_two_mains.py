@@ -1,5 +1,6 @@
 """Two real servers on one PostgreSQL: what one publishes the other serves, and what one runs the other can stop."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,27 @@ def test_both_mains_say_what_they_use(mains: tuple[Serving, Serving]) -> None:
         status = main.client.get("/status").json()
         assert status["database"] == "postgresql"
         assert status["executor"]["name"] == "inprocess"
+
+
+def encryption_key(byte: int) -> str:
+    return base64.b64encode(bytes([byte]) * 32).decode()
+
+
+def test_mains_with_one_encryption_key_share_credentials_and_one_with_another_does_not_start(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    shared = {"BUDFLOW_DATABASE_URL": postgres_url, "BUDFLOW_ENCRYPTION_KEYS": encryption_key(1)}
+    with serving(tmp_path / "one", **shared) as one, serving(tmp_path / "two", **shared) as two:
+        credential = {"kind": "bearer", "name": "crm", "hosts": ["crm.example"], "values": {"token": "crm-4f1b9a6e"}}
+        one.client.post("/credentials", json=credential).raise_for_status()
+
+        assert two.client.get("/credentials/crm").json()["fields"] == ["token"]  # It is decrypted to know them.
+
+    other = {**shared, "BUDFLOW_ENCRYPTION_KEYS": encryption_key(2)}
+    with pytest.raises(AssertionError, match=r"encryption\.key_missing"), serving(tmp_path / "three", **other):
+        pass
+
+    with serving(tmp_path / "three", BUDFLOW_ENCRYPTION_KEYS_LOST="true", **other) as three:
+        assert three.client.get("/credentials/crm").json()["fields"] is None
+        anew = {"values": {"token": "crm-9c27d1"}}
+        assert three.client.patch("/credentials/crm", json=anew).json()["fields"] == ["token"]

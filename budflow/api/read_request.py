@@ -11,7 +11,7 @@ from budflow.api.route import Route
 from budflow.errors import BudflowError
 from budflow.graph.parse import read_json
 from budflow.graph.suggest import hint
-from budflow.model.problem import Problem, WorkflowInvalid
+from budflow.model.problem import Problem, ProblemsFound, WorkflowInvalid
 from budflow.model.workflow import DOCUMENT_BYTES_MAX
 from budflow.services.use_case import RequestModel
 
@@ -21,19 +21,12 @@ BODY_BYTES_MAX = DOCUMENT_BYTES_MAX
 _DOCUMENT = "/document"
 
 
-class RequestInvalid(BudflowError):
+class RequestInvalid(ProblemsFound):
     """The request has problems."""
 
     code = "request.invalid"
     http_status = 422
     hint = "Mend what `problems` lists, each at its `path`; the operation's schema is in /api/v1/openapi.json."
-
-    def __init__(self, message: str | None = None, *, problems: tuple[Problem, ...] = ()) -> None:
-        self.problems = problems
-        if message is None and problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            message = f"{problems[0].path or '/'}: {problems[0].message}{more}"
-        super().__init__(message)
 
 
 class RequestTooLarge(BudflowError):

@@ -1,20 +1,11 @@
-"""Pages for a browser that opens a secret link: their frame, their headers, and nothing in them that runs."""
+"""Pages for a browser that opens a secret link: their frame, and nothing in them that runs."""
 
 from html import escape
 
-from budflow.asgi.exchange import Answer, refusal
-from budflow.errors import BudflowError
+from budflow.asgi.exchange import Answer
 from budflow.services.use_case import View
 
 MEDIA_TYPE = "text/html; charset=utf-8"
-#: On every answer to a link, page or not.
-LINK_GUARDS = (
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),  # The address is a secret.
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Robots-Tag", "noindex"),
-    ("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"),
-)
 
 
 def page(title: str, inner: str) -> str:
@@ -34,14 +25,3 @@ def page_answer(text: str, status: int = 200, headers: tuple[tuple[str, str], ..
 def view_answer(view: View) -> Answer:
     """A view as JSON, for who asked for no page."""
     return Answer(200, (("Content-Type", "application/json"),), view.model_dump_json().encode())
-
-
-def refused_link(error: BudflowError, prefix: str, *, as_page: bool) -> Answer:
-    """Why a link below `prefix` does not work, or what was sent to it was not taken."""
-    # The path holds the token, which is a secret: it is not repeated.
-    document = refusal(error, prefix)
-    if not as_page:
-        return document
-    more = tuple(one for one in document.headers if one[0] != "Content-Type")
-    text = page(error.message, f"<p>{escape(error.hint)}</p><p>{escape(error.code)}</p>")
-    return page_answer(text, error.http_status, more)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from budflow.credentials.key_file import KEYS_FILE
+from budflow.credentials.key_ring import open_key_ring
 from budflow.errors import BudflowError
 from budflow.server.sockets import SOCKET_NAME, SOCKET_PATH_BYTES_MAX, listen_tcp, refuse_exposed
 from budflow.settings import Settings
@@ -55,6 +57,7 @@ def checkup(settings: Settings) -> list[Finding]:
         _data_dir,
         _disk,
         _key,
+        _encryption_keys,
         _socket,
         _database,
         _owner,
@@ -124,6 +127,28 @@ def _key(settings: Settings) -> Finding:
             f"rm {path}: a new one is made. Or chmod 600, if nobody can have read it.",
         )
     return Finding("owner key", "ok", f"mode {mode:o}")
+
+
+def _encryption_keys(settings: Settings) -> Finding:
+    path = settings.data_dir / KEYS_FILE
+    try:
+        known = len(open_key_ring(settings.encryption_keys, settings.data_dir).known())
+    except BudflowError as error:
+        return Finding("encryption keys", "fail", error.message, error.hint)
+    given = len(settings.encryption_keys)
+    if given:
+        beside = f", and {known - given} in {path}" if known > given else ""
+        return Finding("encryption keys", "ok", f"{given} by BUDFLOW_ENCRYPTION_KEYS{beside}")
+    if settings.database_url is not None:
+        return Finding(
+            "encryption keys",
+            "warn",
+            "BUDFLOW_ENCRYPTION_KEYS is not set: each server on this database would make keys that the others lack.",
+            "Give all of them the same keys before the first credential is stored.",
+        )
+    if not known:
+        return Finding("encryption keys", "ok", "One will be made with the first credential.")
+    return Finding("encryption keys", "ok", f"{known} in {path}", "Back it up apart from the database.")
 
 
 def _socket(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""What `--host`, `--grant` and their opposites make of the hosts and grants that a credential has."""
+"""What `--host`, `--grant` and their opposites ask of the API, by the hosts and grants that a credential has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,22 +16,19 @@ def changed_hosts(before: Sequence[str], add: Sequence[str], remove: Sequence[st
     return list(dict.fromkeys([*(host for host in before if host not in remove), *add]))
 
 
-def changed_grants(before: Mapping[str, Any], add: Sequence[str], revoke: Sequence[str]) -> dict[str, Any]:
-    """The grants after a change, for the API. Raises UsageError for one to be revoked that is not there."""
-    project = bool(before.get("project"))
-    named = {place: list(before.get(place, ())) for place in _PLACES.values()}
-    for text in revoke:
+def grants_named(texts: Sequence[str]) -> dict[str, Any]:
+    """What `project`, `workflow:ID` and `principal:ID` name, for the API."""
+    named: dict[str, Any] = {"project": "project" in texts, **{place: [] for place in _PLACES.values()}}
+    for text in dict.fromkeys(texts):
         kind, _, who = text.partition(":")
-        if kind == "project" and project:
-            project = False
-        elif kind != "project" and who in named[_PLACES[kind]]:
-            named[_PLACES[kind]].remove(who)
-        else:
-            raise UsageError(f"{text} is not granted.", hint="See `budflow credential show`.")
-    for text in add:
-        kind, _, who = text.partition(":")
-        if kind == "project":
-            project = True
-        elif who not in named[_PLACES[kind]]:
+        if kind != "project":
             named[_PLACES[kind]].append(who)
-    return {"project": project, **named}
+    return named
+
+
+def require_granted(before: Mapping[str, Any], texts: Sequence[str]) -> None:
+    """Raise UsageError for what is to be revoked and is not among the grants of a credential."""
+    for text in texts:
+        kind, _, who = text.partition(":")
+        if not (before["project"] if kind == "project" else who in before[_PLACES[kind]]):
+            raise UsageError(f"{text} is not granted.", hint="See `budflow credential show`.")

@@ -13,7 +13,7 @@ from budflow.cli.options import read_file
 from budflow.cli.report import err
 from budflow.graph.parse import read_json
 from budflow.model.problem import WorkflowInvalid
-from budflow.services.credential_entries import Entry, number_of
+from budflow.services.kind_fields import KindField, number_of
 
 
 def values_from_file(name: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def values_from_file(name: str) -> dict[str, Any]:
     return dict(values)
 
 
-def values_from_prompt(entries: Sequence[Entry], *, all_optional: bool = False) -> dict[str, Any]:
+def values_from_prompt(fields: Sequence[KindField], *, all_optional: bool = False) -> dict[str, Any]:
     """What somebody types, secrets without echo; what is left empty is left out. Raises UsageError without a terminal.
 
     `all_optional`: what is required of a new credential may be left empty too.
@@ -37,12 +37,12 @@ def values_from_prompt(entries: Sequence[Entry], *, all_optional: bool = False) 
     if not sys.stdin.isatty():
         raise UsageError("There is no terminal to ask for the values.", hint="Name a file by --file, or - for stdin.")
     values: dict[str, Any] = {}
-    for entry in entries:
-        required = entry.required and not all_optional
-        err().print(f"{entry.name}: {entry.description}", markup=False, style="dim")
-        value = _asked(entry, required=required, unchanged=all_optional)
+    for field in fields:
+        required = field.required and not all_optional
+        err().print(f"{field.name}: {field.description}", markup=False, style="dim")
+        value = _asked(field, required=required, unchanged=all_optional)
         if value not in ("", None, {}, []):
-            values[entry.name] = value
+            values[field.name] = value
     return values
 
 
@@ -63,33 +63,33 @@ def _text_of(name: str) -> str:
     return text
 
 
-def _asked(entry: Entry, *, required: bool, unchanged: bool) -> Any:
-    match entry.shape:
+def _asked(field: KindField, *, required: bool, unchanged: bool) -> Any:
+    match field.shape:
         case "secret":
-            return _prompt(entry.name, required=required, hidden=True)
+            return _prompt(field.name, required=required, hidden=True)
         case "lines":
-            file = _prompt(f"{entry.name} (a file that holds it)", required=required)
+            file = _prompt(f"{field.name} (a file that holds it)", required=required)
             return _text_of(str(Path(file).expanduser())) if file else ""  # No shell has seen the tilde.
         case "pairs":
-            return _pairs(entry, required=required)
+            return _pairs(field, required=required)
         case "list":
-            listed = _prompt(f"{entry.name} (separated by commas)", required=required)
+            listed = _prompt(f"{field.name} (separated by commas)", required=required)
             return [part for part in map(str.strip, listed.split(",")) if part]
         case "boolean":
             if unchanged:  # A question with two answers has no room for a third.
-                answer = _prompt(f"{entry.name} (true or false)", required=False)
+                answer = _prompt(f"{field.name} (true or false)", required=False)
                 return {"true": True, "false": False}.get(answer, answer)
-            return typer.confirm(entry.name, default=entry.default == "True", err=True)
+            return typer.confirm(field.name, default=field.default == "True", err=True)
         case shape:
-            named = f"{entry.name} ({', '.join(entry.options)})" if entry.options else entry.name
-            text = _prompt(named, required=required, default="" if unchanged else entry.default)
+            named = f"{field.name} ({', '.join(field.options)})" if field.options else field.name
+            text = _prompt(named, required=required, default="" if unchanged else field.default)
             return number_of(text) if shape == "number" else text
 
 
-def _pairs(entry: Entry, *, required: bool) -> dict[str, str]:
+def _pairs(field: KindField, *, required: bool) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    while name := _prompt(f"{entry.name}: name (empty: no more)", required=required and not pairs):
-        pairs[name] = _prompt(f"{entry.name}: value of {name}", required=True, hidden=entry.secret)
+    while name := _prompt(f"{field.name}: name (empty: no more)", required=required and not pairs):
+        pairs[name] = _prompt(f"{field.name}: value of {name}", required=True, hidden=field.secret)
     return pairs
 
 

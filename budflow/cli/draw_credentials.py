@@ -9,7 +9,7 @@ from rich.text import Text
 
 from budflow.cli.draw import moment
 from budflow.cli.report import facts, table
-from budflow.services.credential_entries import entries_of
+from budflow.services.kind_fields import fields_of
 
 
 def grants_text(grants: Mapping[str, Any]) -> str:
@@ -81,7 +81,7 @@ def kind_page(kind: Mapping[str, Any]) -> RenderableType:
             one.default,
             one.description + (f" One of: {', '.join(one.options)}." if one.options else ""),
         )
-        for one in entries_of(kind["values"])
+        for one in fields_of(kind["values"])
     ]
     columns = ("field", "secret", "required", "default", "what it is")
     return Group(Text(f"{kind['name']}: {kind['summary']}"), table(*columns, rows=rows))
@@ -95,6 +95,7 @@ def rotation_text(view: Mapping[str, Any]) -> RenderableType:
         rows = [(one["name"], one["id"], one["key_id"], f"{one['message']} [{one['code']}]") for one in view["left"]]
         parts.append(table("left as it was", "id", "key", "why", rows=rows))
     if view["unused_keys"]:
-        then = "the next rotation forgets them" if view["made"] else "take them out of BUDFLOW_ENCRYPTION_KEYS"
+        given = "take them out of BUDFLOW_ENCRYPTION_KEYS, and the file encryption.keys away where they stand there"
+        then = "the next rotation forgets them" if view["made"] else given
         parts.append(Text(f"Not needed any more: {', '.join(view['unused_keys'])}; {then}"))
     return Group(*parts)

@@ -6,7 +6,7 @@ that what somebody recorded opens for nobody later. Both sides name the purpose,
 The mode does not prove who sealed: that key and answer travel between the right two processes is the caller's part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
@@ -35,13 +35,13 @@ class HandOverFailed(BudflowError):
 class HpkeHandOver:
     """Seals opened credentials for other processes and receives them from there; see HandOver."""
 
-    def __init__(self, kinds: Kinds) -> None:
-        """`kinds` are those that can be received."""
-        self._kinds = kinds
+    def __init__(self, find_kinds: Callable[[], Kinds]) -> None:
+        """The kinds that can be received are found with the first credential: most processes never get one."""
+        self._find_kinds = find_kinds
 
     def receiver(self, info: bytes) -> "Receiver":
         """Whom one credential can be sealed for, for the purpose `info`."""
-        return Receiver(self._kinds, info)
+        return Receiver(self._find_kinds, info)
 
     def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes:
         """Encrypt a credential for the receiver with this public key. Raises HandOverFailed where it is none."""
@@ -60,10 +60,10 @@ class HpkeHandOver:
 class Receiver:
     """The receiving end of one hand-over. It is used in the process that made it, and once."""
 
-    def __init__(self, kinds: Kinds, info: bytes) -> None:
+    def __init__(self, find_kinds: Callable[[], Kinds], info: bytes) -> None:
         from cryptography.hazmat.primitives.asymmetric import x25519  # noqa: PLC0415 - as `_suite`
 
-        self._kinds, self._info = kinds, info
+        self._find_kinds, self._info = find_kinds, info
         private = x25519.X25519PrivateKey.generate()
         self._private: x25519.X25519PrivateKey | None = private
         self.public_key = private.public_key().public_bytes_raw()
@@ -88,7 +88,7 @@ class Receiver:
         raise HandOverFailed
 
     def _rebuilt(self, shape: Mapping[str, Any]) -> OpenCredential:
-        kind = self._kinds[shape["kind"]]
+        kind = self._find_kinds()[shape["kind"]]
         values = kind.model_validate(shape["values"], context=STORED)
         return OpenCredential(shape["id"], shape["name"], shape["kind"], values, tuple(shape["hosts"]))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from budflow.errors import BudflowError
+from budflow.log import get_log
 
 KEYS_FILE = "encryption.keys"
 KEY_BYTES = 32
@@ -21,6 +22,8 @@ KEY_ID_HEX_DIGITS = 16
 
 _REPLACED_LINE = "# Replaced. The next rotation removes those below that nothing is encrypted with any more."
 _ID_DOMAIN = b"budflow encryption key id\x00"
+
+log = get_log(__name__)
 
 
 class EncryptionKeysInvalid(BudflowError):
@@ -91,23 +94,45 @@ class KeyFile:
         self.path = data_dir / KEYS_FILE
         self._seen: tuple[int, ...] | None = None
         self._keys = KeyList()
+        self._taken: tuple[EncryptionKey, ...] = ()
+        self._tried: tuple[int, ...] | None = None
 
     def read(self) -> KeyList:
-        """What stands in it now; where it was removed, what stood in it. Raises EncryptionKeysInvalid, …Exposed."""
+        """What stands in it now, and behind it what somebody else took out of it since this object was made.
+
+        Where an operator restores an older file the keys that he overwrites may be nowhere else.
+        Raises EncryptionKeysInvalid and EncryptionKeysExposed.
+        """
         try:
             seen = _fingerprint(self.path.stat())
             if seen != self._seen:
-                self._keys, self._seen = self._load()
+                loaded, self._seen = self._load()
+                there = {key.id for key in loaded.all}
+                self._taken = tuple(key for key in self._keys.all + self._taken if key.id not in there)
+                self._keys = loaded
         except FileNotFoundError:
             self._seen = None
         except OSError as error:
             raise EncryptionKeysInvalid(f"{self.path} cannot be read: {error.strerror}.") from error
-        return self._keys
+        return KeyList(self._keys.current, self._keys.replaced + self._taken)
+
+    def restored(self) -> KeyList:
+        """The same, after an attempt to write what was taken out into it again. The next rotation removes what of it
+        nothing needs.
+        """
+        keys = self.read()
+        if self._taken and self._tried != self._seen:
+            self._tried = self._seen  # Once: an opening of a credential shall not wait for a disk that is full.
+            try:
+                return self.change(lambda there: there)
+            except EncryptionKeysUnwritable as error:
+                log.warning("encryption.keys_not_put_back", keys=_ids(self._taken), message=error.message)
+        return keys
 
     def with_a_key(self) -> KeyList:
         """The same with at least one key, which is made where there is none. Raises EncryptionKeysUnwritable too."""
         keys = self.read()
-        if self._seen is not None and keys.current:
+        if self._seen is not None and keys.current and not self._taken:
             return keys
         return self.change(lambda there: there if there.current else KeyList((EncryptionKey.made(),), there.replaced))
 
@@ -121,8 +146,11 @@ class KeyFile:
             with self._locked():
                 before = self.read()
                 after = change(before)
-                if after != before or self._seen is None:
+                if after != before or self._taken or self._seen is None:
                     self._replace(after)
+                    if self._taken:
+                        log.warning("encryption.keys_put_back", keys=_ids(self._taken), path=str(self.path))
+                    self._keys, self._taken = after, ()
         except OSError as error:
             raise EncryptionKeysUnwritable(f"{self.path} cannot be written: {error.strerror}.") from error
         return self.read()
@@ -195,6 +223,10 @@ def parse_keys(texts: Sequence[str], where: str) -> tuple[EncryptionKey, ...]:
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _ids(keys: Sequence[EncryptionKey]) -> list[str]:
+    return [key.id for key in keys]
 
 
 def _line(key: EncryptionKey) -> str:

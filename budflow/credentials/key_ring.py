@@ -68,7 +68,7 @@ class KeyRing:
         self._file.change(lambda keys: _without(keys, in_use | under_way))
 
     def _all(self) -> tuple[EncryptionKey, ...]:
-        return self._given + self._file.read().all
+        return self._given + self._file.read().all if self._given else self._file.restored().all
 
 
 def _with_new_key(keys: KeyList) -> KeyList:

@@ -1,23 +1,19 @@
 """Trying a credential by a real and harmless call: the request that its user named, or what its kind knows."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from budflow.credentials.kinds.database_url import DatabaseUrl
-from budflow.credentials.kinds.ssh_key import SshKey
 from budflow.errors import BudflowError
-from budflow.model.credential_kind import OpenCredential
+from budflow.model.credential_kind import OpenCredential, Probed
+from budflow.model.host_pattern import DEFAULT_PORTS
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.node import HttpCapability
-from budflow.services.credential_ports import Probed
 
 PROBE_SECONDS_MAX = 10.0
 REFUSING = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 PHRASES = {int(status): status.phrase for status in HTTPStatus}
-POSTGRES = frozenset({"postgres", "postgresql"})
 
 #: Tries the address of a PostgreSQL database in so many seconds.
 PingDatabase = Callable[[str, float], Awaitable[Probed]]
@@ -48,19 +44,16 @@ class CredentialProber:
 
     async def _probe(self, credential: OpenCredential, request: HttpRequest | None) -> Probed:
         values = credential.values
-        if isinstance(values, DatabaseUrl):
-            return await self._connect(values.url.reveal())
-        if isinstance(values, SshKey):
-            return await _open(values)
+        checked = await values.check(lambda url: self._ping_database(url, PROBE_SECONDS_MAX))
+        if checked is not None:
+            return checked
         asked = request or values.probe()
-        if asked is not None and values.signs():
-            return await self._ask(credential, asked)
-        if asked is not None:
+        if not values.signs():
             return Probed(None, f"A credential of the kind {credential.kind} signs no requests, so none was sent.")
-        return Probed(
-            None,
-            "No server was called: which request is harmless, only you can know. Name it as the credential's probe.",
-        )
+        if asked is None:
+            advice = "which request is harmless, only you can know. Name it by its URL, or as the credential's probe."
+            return Probed(None, f"No server was called: {advice}")
+        return await self._ask(credential, asked)
 
     async def _ask(self, credential: OpenCredential, request: HttpRequest) -> Probed:
         seconds = min(request.timeout_seconds, PROBE_SECONDS_MAX)
@@ -70,20 +63,6 @@ class CredentialProber:
             # It went there unsigned, so that what it says is not about the credential.
             return Probed(None, f"{what} by {urlsplit(response.url).hostname}, to which it was redirected.")
         return Probed(_works(response.status), f"{what}.")
-
-    async def _connect(self, url: str) -> Probed:
-        scheme = url.partition("://")[0].partition("+")[0].lower()
-        if scheme not in POSTGRES:
-            return Probed(None, f"No server was called: nothing here speaks {scheme}.")
-        return await self._ping_database(url, PROBE_SECONDS_MAX)
-
-
-async def _open(key: SshKey) -> Probed:
-    try:
-        fingerprint = await asyncio.to_thread(key.fingerprint)  # A passphrase is slow to try, by design.
-    except ValueError as error:
-        return Probed(False, str(error))
-    return Probed(None, f"The key can be read: its fingerprint is {fingerprint}. No server was called.")
 
 
 def _works(status: int) -> bool | None:
@@ -104,5 +83,5 @@ def _place(url: str) -> str:
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
-    port = "" if parts.port in (None, {"https": 443, "http": 80}.get(parts.scheme)) else f":{parts.port}"
+    port = "" if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
     return f"{parts.scheme}://{parts.hostname}{port}"

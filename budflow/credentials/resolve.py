@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 
 from budflow.execution.ports import CredentialUser
 from budflow.model.credential import CredentialNotFound, CredentialRecord, CredentialRefused, CredentialUnfit
-from budflow.model.credential_kind import CredentialKind, OpenCredential
+from budflow.model.credential_kind import OpenCredential
 from budflow.services.credential_ports import Cipher, EncryptionKeyMissing, Kinds
-from budflow.services.decrypt import decrypt
+from budflow.services.credential_seal import kind_of, opened
 
 #: How old a row may be that is decided by: what another process revokes or deletes works on until then.
 FRESH_SECONDS = 2.0
@@ -131,32 +131,18 @@ class Resolver:
         return record
 
     def _require_kind(self, record: CredentialRecord, kinds: tuple[str, ...]) -> None:
-        if kinds and record.kind not in kinds:
-            taken = f"only {', '.join(kinds)}"
-        elif not kinds and not self._kind(record).signs():
-            taken = "only kinds that sign requests"
-        else:
-            return
-        raise CredentialUnfit(
-            f"The credential `{record.name}` is of the kind {record.kind}, and here {taken} can be used.",
-            credential=record.name,
-        )
-
-    def _kind(self, record: CredentialRecord) -> type[CredentialKind]:
-        kind = self._kinds.get(record.kind)
-        if kind is None:
+        if not kind_of(record, self._kinds).fits(kinds):
+            taken = ", ".join(kinds) or "kinds that sign requests"
             raise CredentialUnfit(
-                f"This server does not know the kind {record.kind} of the credential `{record.name}`.",
+                f"The credential `{record.name}` is of the kind {record.kind}, and here only {taken} can be used.",
                 credential=record.name,
             )
-        return kind
 
     def _opened(self, record: CredentialRecord) -> OpenCredential:
         now = self._clock()
         kept = self._kept.get(record.id)
         if kept is None or (kept.record is not record and _sealed_part(kept.record) != _sealed_part(record)):
-            opened = decrypt(record, self._kind(record), self._cipher)
-            kept = self._kept[record.id] = _Kept(record, opened, now)
+            kept = self._kept[record.id] = _Kept(record, opened(record, self._kinds, self._cipher), now)
             if len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
             self._sweep_later()

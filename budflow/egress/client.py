@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import httpx2
 
-from budflow.egress.outgoing import UrlInvalid, bare, first_hop, origin_of, outgoing, sendable
+from budflow.egress.outgoing import Hop, UrlInvalid, bare, first_hop, origin_of, outgoing, sendable
 from budflow.egress.policy import AddressPolicy
 from budflow.egress.signing import Signing
 from budflow.egress.transport import GuardedTransport, Resolve, ResponseBroken, resolve_with_system
@@ -92,7 +92,7 @@ class GuardedClient:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            host = httpx2.URL(hop.url).host
+            host = hop.url.host
             raise TimedOut(f"No whole response from {host} within {request.timeout_seconds:g} s", host=host) from error
         except BudflowError as error:
             if signing is not None:
@@ -121,7 +121,7 @@ class GuardedClient:
         return self._client
 
 
-async def _exchange(client: httpx2.AsyncClient, hop: HttpRequest, signing: Signing | None) -> HttpResponse:
+async def _exchange(client: httpx2.AsyncClient, hop: Hop, signing: Signing | None) -> HttpResponse:
     """Send, follow redirects, read. They are walked here because httpx2 would read their bodies without a limit."""
     for _ in range(REDIRECTS_MAX + 1):
         response = await _send(client, hop if signing is None else signing.sign(hop))
@@ -130,17 +130,17 @@ async def _exchange(client: httpx2.AsyncClient, hop: HttpRequest, signing: Signi
             if answer is not None:
                 await response.aclose()
                 response = await _send(client, answer)
-            if not (hop.follow_redirects and response.has_redirect_location):
-                body = await _read(response, hop.response_bytes_max)
-                whole = HttpResponse(response.status_code, tuple(response.headers.multi_items()), body, hop.url)
+            if not (hop.request.follow_redirects and response.has_redirect_location):
+                body = await _read(response, hop.request.response_bytes_max)
+                whole = HttpResponse(response.status_code, _headers_of(response), body, hop.request.url)
                 return whole if signing is None else signing.mask(whole)
             hop = _next_hop(hop, response, signing)
         finally:
             await response.aclose()
-    raise TooManyRedirects(f"More than {REDIRECTS_MAX} redirects, the last to {httpx2.URL(hop.url).host}")
+    raise TooManyRedirects(f"More than {REDIRECTS_MAX} redirects, the last to {hop.url.host}")
 
 
-async def _send(client: httpx2.AsyncClient, hop: HttpRequest) -> httpx2.Response:
+async def _send(client: httpx2.AsyncClient, hop: Hop) -> httpx2.Response:
     return await client.send(outgoing(client, hop), stream=True, auth=None, follow_redirects=False)
 
 
@@ -161,7 +161,13 @@ async def _read(response: httpx2.Response, bytes_max: int) -> bytes:
     return b"".join(parts)
 
 
-def _next_hop(hop: HttpRequest, response: httpx2.Response, signing: Signing | None) -> HttpRequest:
+def _headers_of(response: httpx2.Response) -> tuple[tuple[str, str], ...]:
+    """With their names as they were sent: in small letters no secret that is repeated in one would be found."""
+    values = (value for _, value in response.headers.multi_items())
+    return tuple((name.decode("latin-1"), value) for (name, _), value in zip(response.headers.raw, values, strict=True))
+
+
+def _next_hop(hop: Hop, response: httpx2.Response, signing: Signing | None) -> Hop:
     """The request that a redirect asks for, unsigned. httpx2 picks the method as browsers do and says what to drop."""
     following = response.next_request
     if following is None:
@@ -173,10 +179,11 @@ def _next_hop(hop: HttpRequest, response: httpx2.Response, signing: Signing | No
     kept = {name.lower() for name in following.headers}
     if origin_of(url) != origin_of(response.url):
         kept -= {"host", "proxy-authorization"}
-    return replace(
-        hop,
+    request = replace(
+        hop.request,
         method=following.method,
         url=str(url),
-        headers=tuple(header for header in hop.headers if header[0].lower() in kept),
-        body=hop.body if following.method == hop.method.upper() else None,
+        headers=tuple(header for header in hop.request.headers if header[0].lower() in kept),
+        body=hop.request.body if following.method == hop.request.method.upper() else None,
     )
+    return Hop(request, url)

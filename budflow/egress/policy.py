@@ -57,7 +57,10 @@ class AllowRuleInvalid(BudflowError):
 
     code = "http.allow_rule_invalid"
     http_status = 422
-    hint = "Write each rule as host, *.suffix, IP address or network (10.0.0.0/8), with :port where only one is meant."
+    hint = (
+        "Write each rule as host, *.suffix, IP address or network (10.0.0.0/8), with :port where only one is meant; "
+        "several are separated by commas."
+    )
 
 
 class AddressRefused(BudflowError):

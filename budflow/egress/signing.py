@@ -8,13 +8,15 @@ from urllib.parse import unquote, unquote_plus, urlencode
 
 import httpx2
 
-from budflow.egress.outgoing import origin_of, parsed_url
+from budflow.egress.outgoing import Hop, origin_of, parsed_url
 from budflow.egress.transport import RequestInvalid
 from budflow.errors import BudflowError
 from budflow.model.credential_kind import OpenCredential
 from budflow.model.http import HttpRequest, HttpResponse
 
 CHALLENGE = 401
+#: The codings of a body (RFC 9110, 8.4.1) that are undone before it is masked.
+DECODED = frozenset({"gzip", "deflate"})
 
 Pair = tuple[str, str]
 
@@ -37,6 +39,15 @@ class RedirectRefused(BudflowError):
     retriable: ClassVar[bool] = False
 
 
+class AnswerUnmaskable(BudflowError):
+    """The answer is encoded in a way in which a secret could not be masked."""
+
+    code = "http.answer_unmaskable"
+    http_status = 502
+    hint = "Leave the header Accept-Encoding out of the request: a server that goes by it answers in gzip or plainly."
+    retriable: ClassVar[bool] = False
+
+
 class Signing:
     """What one request is signed with: on every hop to the origin that it was meant for, and on no other.
 
@@ -44,12 +55,13 @@ class Signing:
     with secret parts of its own is complete with them: its author says where the credential stands.
     """
 
-    def __init__(self, credential: OpenCredential, hop: HttpRequest, now: Callable[[], datetime]) -> None:
+    def __init__(self, credential: OpenCredential, hop: Hop, now: Callable[[], datetime]) -> None:
         """Raises HostRefused unless the credential may go where the first hop leads."""
         # The origin is what is connected to: of odd spellings another parser might see another host in the URL.
-        self._origin = origin_of(httpx2.URL(hop.url))
+        self._origin = origin_of(hop.url)
         credential.require_host(self._origin)
-        if any(name.lower() == "host" for name, _ in (*hop.headers, *hop.secret_headers)):
+        request = hop.request
+        if any(name.lower() == "host" for name, _ in (*request.headers, *request.secret_headers)):
             raise RequestInvalid(
                 "The header Host cannot be set on a request with a credential",
                 hint="It could lead the credential to another server behind the same address. Write the host in `url`.",
@@ -57,21 +69,21 @@ class Signing:
         self._credential, self._now = credential, now
         self._added_query: frozenset[Pair] = frozenset()
 
-    def sign(self, hop: HttpRequest) -> HttpRequest:
+    def sign(self, hop: Hop) -> Hop:
         """What is to be sent. Raises SignedTwice, RequestInvalid, UrlInvalid and what the credential's kind raises."""
-        if not self._is_home(hop.url):
+        if origin_of(hop.url) != self._origin:
             return hop
         if _has_secrets(hop):
             return self._checked(hop, _revealed(hop))
-        return self._checked(hop, self._credential.values.sign(hop, self._now()))
+        return self._checked(hop, self._credential.values.sign(hop.request, self._now()))
 
-    def answer(self, hop: HttpRequest, response: httpx2.Response) -> HttpRequest | None:
+    def answer(self, hop: Hop, response: httpx2.Response) -> Hop | None:
         """What is to be sent instead where the response is a challenge that the credential can answer."""
-        if response.status_code != CHALLENGE or _has_secrets(hop) or not self._is_home(hop.url):
+        if response.status_code != CHALLENGE or _has_secrets(hop) or origin_of(hop.url) != self._origin:
             return None
         # Challenges stand in headers (RFC 9110, 11.6.1): the body need not be read.
-        challenge = HttpResponse(response.status_code, tuple(response.headers.multi_items()), b"", hop.url)
-        signed = self._credential.values.answer(hop, challenge, self._now())
+        challenge = HttpResponse(response.status_code, tuple(response.headers.multi_items()), b"", hop.request.url)
+        signed = self._credential.values.answer(hop.request, challenge)
         return None if signed is None else self._checked(hop, signed)
 
     def cleared(self, target: httpx2.URL, location: str) -> httpx2.URL:
@@ -98,12 +110,22 @@ class Signing:
         return cleared
 
     def mask(self, response: HttpResponse) -> HttpResponse:
-        """The response without the secrets, which a server may repeat."""
+        """The response without the secrets, which a server may repeat. Raises AnswerUnmaskable."""
+        codings = _codings(response)
+        if response.body and not codings <= DECODED:
+            raise AnswerUnmaskable
+        if codings:
+            # How well a guess is compressed beside the secret would tell how good it is (BREACH, CVE-2013-3587).
+            kept = tuple(header for header in response.headers if header[0].lower() != "content-length")
+            response = replace(response, headers=kept)
         redaction = self._credential.redaction
+        body = redaction.octets(response.body)
+        # Looked through as one text, since hardly ever there is one in any of them.
+        told = "\n".join((response.url, *(text for header in response.headers for text in header)))
+        if redaction.text(told) == told:
+            return response if body is response.body else replace(response, body=body)
         headers = tuple((redaction.text(name), redaction.text(value)) for name, value in response.headers)
-        return replace(
-            response, headers=headers, body=redaction.octets(response.body), url=redaction.text(response.url)
-        )
+        return replace(response, headers=headers, body=body, url=redaction.text(response.url))
 
     def mask_error(self, error: BudflowError) -> None:
         """Take the secrets out of an error, which may quote what the server sent."""
@@ -111,39 +133,43 @@ class Signing:
         error.args = (error.message,)
         error.details = self._credential.redaction.data(error.details)
 
-    def _is_home(self, url: str) -> bool:
-        return origin_of(httpx2.URL(url)) == self._origin
-
-    def _checked(self, hop: HttpRequest, signed: HttpRequest) -> HttpRequest:
+    def _checked(self, hop: Hop, signed: HttpRequest) -> Hop:
         """The signed request, when signing has only added to it: one of two values would win, and nobody knows which.
 
         Raises SignedTwice, and RequestInvalid where the request would go elsewhere.
         """
-        before = [(name.lower(), value) for name, value in hop.headers]
+        before = [(name.lower(), value) for name, value in hop.request.headers]
         _additions("header", before, [(name.lower(), value) for name, value in signed.headers])
-        if signed.url != hop.url:
-            target = parsed_url(signed.url)
-            if origin_of(target) != self._origin:
-                raise RequestInvalid("Signing would have led the request to another server")
-            asked = [_decoded(raw) for raw in _query(httpx2.URL(hop.url))]
-            signed_asked = [_decoded(raw) for raw in _query(target)]
-            self._added_query = frozenset(_additions("query parameter", asked, signed_asked))
-        return signed
+        if signed.url == hop.request.url:
+            return Hop(signed, hop.url)
+        target = parsed_url(signed.url)
+        if origin_of(target) != self._origin:
+            raise RequestInvalid("Signing would have led the request to another server")
+        asked = [_decoded(raw) for raw in _query(hop.url)]
+        signed_asked = [_decoded(raw) for raw in _query(target)]
+        self._added_query = frozenset(_additions("query parameter", asked, signed_asked))
+        return Hop(signed, target)
 
 
-def _has_secrets(hop: HttpRequest) -> bool:
-    return bool(hop.secret_headers or hop.secret_query)
+def _codings(response: HttpResponse) -> frozenset[str]:
+    """How the body was encoded on the way (RFC 9110, 8.4)."""
+    values = [value for name, value in response.headers if name.lower() == "content-encoding"]
+    return frozenset(coding.strip().lower() for value in values for coding in value.split(",")) - {"", "identity"}
 
 
-def _revealed(hop: HttpRequest) -> HttpRequest:
+def _has_secrets(hop: Hop) -> bool:
+    return bool(hop.request.secret_headers or hop.request.secret_query)
+
+
+def _revealed(hop: Hop) -> HttpRequest:
     """The request with its secret parts among the others."""
-    headers = tuple((name, secret.reveal()) for name, secret in hop.secret_headers)
-    query = urlencode([(name, secret.reveal()) for name, secret in hop.secret_query])
-    url = httpx2.URL(hop.url)
+    request = hop.request
+    headers = tuple((name, secret.reveal()) for name, secret in request.secret_headers)
+    query = urlencode([(name, secret.reveal()) for name, secret in request.secret_query])
     return replace(
-        hop,
-        url=str(_with_query(url, [*_query(url), query])) if query else hop.url,
-        headers=(*hop.headers, *headers),
+        request,
+        url=str(_with_query(hop.url, [*_query(hop.url), query])) if query else request.url,
+        headers=(*request.headers, *headers),
     )
 
 

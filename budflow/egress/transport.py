@@ -5,12 +5,13 @@ to, for the first request and for every redirect alike.
 """
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from ipaddress import ip_address
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import httpcore2
 import httpx2
@@ -140,10 +141,17 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 
 class _TcpStream(httpcore2.AsyncNetworkStream):
-    """A connection that does not outlive a handshake cut short: httpcore2 closes it on errors, not on cancellation."""
+    """A connection that does not outlive a handshake cut short: httpcore2 closes it on errors, not on cancellation.
+
+    It says itself whether something has come in, which the pool asks all idle connections, twice for each request:
+    httpcore2's own answer makes two system calls more, and takes ten times as long.
+    """
 
     def __init__(self, inner: httpcore2.AsyncNetworkStream) -> None:
         self._inner = inner
+        self._socket = inner.get_extra_info("socket")
+        self._incoming = select.poll()
+        self._incoming.register(self._socket, select.POLLIN)
 
     async def start_tls(
         self,
@@ -152,7 +160,7 @@ class _TcpStream(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109 the signature is httpcore2's
     ) -> httpcore2.AsyncNetworkStream:
         try:
-            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            return _TcpStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
         except asyncio.CancelledError:
             await self._inner.aclose()
             raise
@@ -166,8 +174,11 @@ class _TcpStream(httpcore2.AsyncNetworkStream):
     async def aclose(self) -> None:
         await self._inner.aclose()
 
-    def get_extra_info(self, info: str) -> object:
-        return self._inner.get_extra_info(info)
+    def get_extra_info(self, info: str) -> Any:
+        if info != "is_readable":
+            return self._inner.get_extra_info(info)
+        # One that was closed has no descriptor any more; its number may already be another connection's.
+        return self._socket.fileno() < 0 or bool(self._incoming.poll(0))
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):

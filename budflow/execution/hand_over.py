@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import orjson
 
 from budflow.errors import BudflowError
-from budflow.execution.masking import redaction_of
 from budflow.execution.node_result import NodeRun
 from budflow.execution.ports import CredentialReceiver, HandOver
 from budflow.model.credential_kind import OpenCredential
@@ -22,7 +21,7 @@ from budflow.model.failure import Failure
 _TICKET_BYTES = 16
 
 #: Called in the process of a segment: gives the answer to a question, both as bytes; blocks.
-Ask = Callable[[bytes], bytes]
+PutQuestion = Callable[[bytes], bytes]
 
 
 class HandOverMissing(BudflowError):
@@ -71,7 +70,7 @@ NO_HAND_OVER = NoHandOver()
 
 
 def ask_nobody(_question: bytes) -> bytes:
-    """An Ask where there is nobody who could answer. Raises HandOverMissing."""
+    """A PutQuestion where there is nobody who could answer. Raises HandOverMissing."""
     raise HandOverMissing
 
 
@@ -130,7 +129,7 @@ class Giving:
 class Taking:
     """The side of the process that runs the node."""
 
-    def __init__(self, ticket: str, slots: Sequence[str], hand_over: HandOver, ask: Ask) -> None:
+    def __init__(self, ticket: str, slots: Sequence[str], hand_over: HandOver, ask: PutQuestion) -> None:
         self._ticket, self._slots, self._hand_over, self._ask = ticket, slots, hand_over, ask
 
     async def give(self, run: NodeRun) -> None:
@@ -141,10 +140,7 @@ class Taking:
         if "refused" in answer:
             raise NotHandedOver(Failure(**answer["refused"]))
         self._ticket = answer["ticket"]
-        run.credentials = {
-            slot: receiver.open(bytes.fromhex(answer["boxes"][slot])) for slot, receiver in receivers.items()
-        }
-        run.redaction = redaction_of(run.credentials)
+        run.give({slot: receiver.open(bytes.fromhex(answer["boxes"][slot])) for slot, receiver in receivers.items()})
 
 
 def _new_ticket() -> str:

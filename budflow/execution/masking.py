@@ -3,27 +3,15 @@
 Nodes without credentials never come here: their runs have no redaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
 
 import orjson
 
 from budflow.execution.node_result import NodeResult, masked_failure
-from budflow.model.credential_kind import OpenCredential
 from budflow.model.item import Item, ItemError, Json
 from budflow.model.item_codec import to_plain
 from budflow.model.redaction import Redaction
-
-
-def redaction_of(credentials: Mapping[str, OpenCredential]) -> Redaction | None:
-    """What masks the secrets of all of them; None where there are none."""
-    if not credentials:
-        return None
-    if len(credentials) == 1:
-        [credential] = credentials.values()
-        return credential.redaction
-    # One for all: a secret that is part of another's would leave the rest of that one standing.
-    return Redaction(secret for credential in credentials.values() for secret in credential.values.secrets())
 
 
 def masked_items(items: Iterable[Item], redaction: Redaction) -> list[Item]:

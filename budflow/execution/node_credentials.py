@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from budflow.errors import BudflowError
-from budflow.execution.masking import redaction_of
 from budflow.execution.node_result import NodeRun
 from budflow.execution.open_node import OpenNode
 from budflow.execution.ports import Link
@@ -43,8 +42,9 @@ class NodeCredentials:
                 used[slot] = credential.id
         if used != self._used:
             self._link.append(e.CredentialsUsed(self._now(), node.key, used, self._opened.at.rounds))
-        self._used, self._run.credentials = used, given
-        self._run.redaction = self._opened.redaction = redaction_of(given)
+        self._used = used
+        self._run.give(given)
+        self._opened.redaction = self._run.redaction
 
     async def reopen(self) -> None:
         """The same before a further try: they may have been taken away, or be others by now."""

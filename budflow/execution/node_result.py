@@ -14,7 +14,7 @@ from budflow.execution.spill import ITEMS_MAX, Gathered, Spill, is_much
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import PlanNode
 from budflow.log import get_log
-from budflow.model.credential_kind import OpenCredential
+from budflow.model.credential_kind import OpenCredential, redaction_of
 from budflow.model.failure import Failure, NodeError
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.item import Item, ItemError, ItemList
@@ -82,9 +82,13 @@ class NodeRun:
     open_aside: Callable[[], Aside] | None = None
     traceparent: str | None = None
     static: StaticData = NO_STATIC
-    credentials: Mapping[str, OpenCredential] = field(default_factory=dict)
-    redaction: Redaction | None = None
+    credentials: Mapping[str, OpenCredential] = field(default_factory=dict, init=False)
+    redaction: Redaction | None = field(default=None, init=False)
     reopen: Callable[[], Awaitable[None]] | None = None
+
+    def give(self, credentials: Mapping[str, OpenCredential]) -> None:
+        """From now on the node has these, by slot, and their secrets are masked in what comes back."""
+        self.credentials, self.redaction = credentials, redaction_of(credentials)
 
     def key(self, ordinal: int) -> str:
         """The idempotency key of one item: equal for every attempt at it."""

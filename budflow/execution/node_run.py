@@ -7,7 +7,7 @@ from random import Random
 
 from budflow.execution.blobs import BlobUnreadable, BlobUnwritable
 from budflow.execution.list_work import run_batches, run_list, run_whole
-from budflow.execution.masking import masked_items, redaction_of
+from budflow.execution.masking import masked_items
 from budflow.execution.node_result import (
     NodeResult,
     NodeRun,
@@ -36,8 +36,6 @@ NO_SECRET = Secret("")
 
 async def run_node(run: NodeRun) -> NodeResult:
     """Run the node's function over its items. Never raises but asyncio.CancelledError: faults are in the result."""
-    if run.credentials and run.redaction is None:
-        run.redaction = redaction_of(run.credentials)
     result = NodeResult()
     work = _WORK[run.node.spec.kind]
     try:

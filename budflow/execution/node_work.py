@@ -194,8 +194,11 @@ class NodeWork:
         node = opened.node
         credentials = NodeCredentials(opened, run, self._link, self._now, by_door=self._by_door)
         try:
-            async with asyncio.timeout(node.node.timeout_seconds):
+            if node.node.timeout_seconds is None:
                 await credentials.open()
+            else:
+                async with asyncio.timeout(node.node.timeout_seconds):
+                    await credentials.open()
         except TimeoutError:
             return failure_of(node, NodeTimedOut(), opened.path)
         except Exception as error:  # noqa: BLE001 - the boundary of a node's call

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from budflow.errors import BudflowError
-from budflow.execution.hand_over import Ask, Taking, ask_nobody
+from budflow.execution.hand_over import PutQuestion, Taking, ask_nobody
 from budflow.execution.lineage import LineageAmbiguous, NodeView
 from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut, all_failed as every_failed
 from budflow.execution.node_run import run_node
@@ -72,7 +72,7 @@ class SegmentHost:
         self._opened = open_tools()
         self._loop = asyncio.Runner()
 
-    def run(self, payload: bytes, ask: Ask) -> bytes:
+    def run(self, payload: bytes, ask: PutQuestion) -> bytes:
         """Run one packed segment to its end; blocks. `ask` gets it the credentials that it was packed with."""
         return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools, ask))
 
@@ -114,7 +114,7 @@ def pack(run: NodeRun, ticket: str = "") -> bytes:
     return _json(shape, node)
 
 
-async def run_packed(payload: bytes, registry: Registry, tools: Tools, ask: Ask = ask_nobody) -> bytes:
+async def run_packed(payload: bytes, registry: Registry, tools: Tools, ask: PutQuestion = ask_nobody) -> bytes:
     """Run a packed segment in this process; its result as bytes. One with credentials has to `ask` for them."""
     retries: list[tuple[int, int, float, Json]] = []
     segment = orjson.loads(payload)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from budflow.expressions.budget import INT_BITS_MAX, Budget, Fault, too_large
 from budflow.expressions.compare import merged
-from budflow.expressions.values import NUMBERS, SEQUENCES, SETS, within_bits, word_of
+from budflow.expressions.values import NUMBERS, OPAQUE_HINT, SEQUENCES, SETS, Opaque, within_bits, word_of
 
 Operation = Callable[[Budget, object, object], object]
 
@@ -27,9 +27,9 @@ def add(budget: Budget, left: object, right: object) -> object:
     if isinstance(left, (date, timedelta)) and isinstance(right, (date, timedelta)):
         return left + right  # type: ignore[operator]  # TypeError of two dates is caught with the rest
     if str in (kind, type(right)):
-        raise Fault(
-            f"{word_of(left)} and {word_of(right)} cannot be joined by `+`", 'Write str(x), or f"{x}", to make it text.'
-        )
+        secret = isinstance(left, Opaque) or isinstance(right, Opaque)
+        advice = OPAQUE_HINT if secret else 'Write str(x), or f"{x}", to make it text.'
+        raise Fault(f"{word_of(left)} and {word_of(right)} cannot be joined by `+`", advice)
     raise _unsupported(left, "+", right)
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from budflow.expressions.budget import ELEMENTS_A_STEP, SCANNED_CHARS_A_STEP, Budget, Fault
-from budflow.expressions.values import NUMBERS, SCALARS, SETS, Opaque, charge_deep, key, word_of
+from budflow.expressions.values import NUMBERS, OPAQUE_HINT, SCALARS, SETS, Opaque, charge_deep, key, word_of
 
 Comparison = Callable[[Budget, object, object], bool]
 
@@ -111,7 +111,7 @@ def _charge(budget: Budget, left: object, right: object) -> None:
 
 def _refuse_opaque(value: object) -> None:
     if isinstance(value, Opaque):
-        raise Fault("a secret value cannot be compared", "Give it to a secret parameter by itself.")
+        raise Fault("a secret value cannot be compared", OPAQUE_HINT)
 
 
 COMPARISONS: Mapping[str, Comparison] = MappingProxyType(

@@ -110,7 +110,7 @@ class Template:
     """A parameter's text, compiled.
 
     `names` are the `$names` it uses, without `$`; `node_keys` the keys K it reads as `$node.K`, `secret_slots` those
-    that it reads as `$secrets.K`.
+    that it reads as `$secrets.K`. `joined` says that its expressions stand within a text, which no secret can become.
     """
 
     text: str
@@ -118,6 +118,7 @@ class Template:
     node_keys: frozenset[str]
     secret_slots: frozenset[str]
     run: Callable[[Scope], object] = field(repr=False, compare=False)
+    joined: bool = False
 
     def evaluate(self, scope: Scope) -> object:
         """The value for one item; of a text that is exactly one expression with its own type, else text.
@@ -169,7 +170,7 @@ def _template(text: str) -> Template:
     secret_slots = frozenset().union(*(expression.secret_slots for expression in expressions))
     alone = expressions[0] if len(parts) == 1 else None
     run = _value_of(alone) if alone else _text_of(tuple(parts))
-    return Template(text, names, node_keys, secret_slots, run)
+    return Template(text, names, node_keys, secret_slots, run, joined=alone is None)
 
 
 _cached_template = lru_cache(maxsize=CACHED_TEMPLATES_MAX)(_template)

@@ -11,7 +11,7 @@ from budflow.expressions.compare import has_key
 from budflow.expressions.formats import format_value
 from budflow.expressions.suggest import did_you_mean, shorten
 from budflow.expressions.table import Table, table
-from budflow.expressions.values import SEQUENCES, SETS, VALUES, Opaque, checked, json_of, key, word_of
+from budflow.expressions.values import OPAQUE_HINT, SEQUENCES, SETS, VALUES, Opaque, checked, json_of, key, word_of
 
 TABLE: Table = table()
 
@@ -155,7 +155,7 @@ def call_optional(budget: Budget, value: object, name: str, /, *arguments: objec
 def _check_arguments(arguments: tuple[object, ...], named: dict[str, object]) -> None:
     for argument in (*arguments, *named.values()) if named else arguments:
         if type(argument) not in VALUES and isinstance(checked(argument), Opaque):
-            raise Fault("a secret value cannot be given to a function", "Give it to a secret parameter by itself.")
+            raise Fault("a secret value cannot be given to a function", OPAQUE_HINT)
 
 
 def _missing(value: Mapping[object, object], name: object) -> Fault:

@@ -33,6 +33,9 @@ KEY_INT_MAX = 2**60  # Python hashes larger ints modulo 2**61 - 1, so that anyon
 INT_UNCHECKED_MAX = 2**64
 JSON_INT_MIN, JSON_INT_MAX = -(2**63), 2**64 - 1  # What the journal's codec holds.
 
+#: What may be done with a secret: nothing else.
+OPAQUE_HINT = "Make `{{ $secrets.SLOT.FIELD }}` the whole value of a parameter that takes secrets."
+
 WORDS: Mapping[type, str] = {
     type(None): "None",
     bool: "a bool",
@@ -116,7 +119,7 @@ def _weigh(value: object, limit: int, known: dict[int, tuple[int, object]], dept
                 raise _heavy(limit)
     else:
         checked(value)
-        raise Fault("a secret value cannot be used inside of other data", "Give it to a secret parameter by itself.")
+        raise Fault("a secret value cannot be used inside of other data", OPAQUE_HINT)
     known[id(value)] = (total, value)  # The reference keeps the id from being used again.
     return total
 
@@ -150,7 +153,7 @@ def text_of(budget: Budget, value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Opaque):
-        raise Fault("a secret value cannot become text", "Give it to a secret parameter by itself.")
+        raise Fault("a secret value cannot become text", OPAQUE_HINT)
     return json_of(budget, value)
 
 

@@ -40,7 +40,8 @@ def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: froz
         for key in sorted(template.node_keys - readable):
             yield _unreadable(nesting, node, key, where, readable)
         for slot in sorted(template.secret_slots):
-            yield from _secret_problems(node, spec, slot, where, takes_secret=takes(spec.params, place, Secret))
+            taken = takes(spec.params, place, Secret)
+            yield from _secret_problems(node, spec, slot, where, takes_secret=taken, joined=template.joined)
     try:
         spec.params.model_validate(node.params)
     except ValidationError as error:
@@ -58,7 +59,9 @@ def reserved_problems(template: Template, where: str) -> Iterator[Problem]:
         yield Problem("expression.name_reserved", where, message, "Take the value from the item.", "run")
 
 
-def _secret_problems(node: Node, spec: NodeSpec, slot: str, where: str, *, takes_secret: bool) -> Iterator[Problem]:
+def _secret_problems(
+    node: Node, spec: NodeSpec, slot: str, where: str, *, takes_secret: bool, joined: bool
+) -> Iterator[Problem]:
     """What stands against reading `$secrets` with this slot, here."""
     slots = [name for name, declared in spec.credentials.items() if not declared.at_door]
     if slot not in slots:
@@ -73,6 +76,13 @@ def _secret_problems(node: Node, spec: NodeSpec, slot: str, where: str, *, takes
         message = "The expression reads `$secrets`, and this parameter takes no secrets."
         advice = "They go only to parameters whose description says that they take them."
         yield Problem("expression.secret_not_taken", where, message, advice, "run")
+    elif joined:
+        message = f"The text holds `$secrets.{slot}`, and a secret cannot become part of a text."
+        advice = (
+            "Leave this out: a credential such as bearer, basic or api_key_header (with its prefix) sets its header "
+            "itself. Or write the expression as the whole value, without text around it."
+        )
+        yield Problem("expression.secret_in_text", where, message, advice, "run")
 
 
 def _unreadable(nesting: Nesting, reader: Node, key: str, where: str, readable: frozenset[str]) -> Problem:

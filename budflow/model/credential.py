@@ -1,30 +1,15 @@
 """Credentials as stored data: what is sealed, who may use it where, requests for one, and who used it."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import IPv6Address
 from typing import Any
 
 from budflow.errors import BudflowError
 
 NAME_PATTERN = r"^(?!crd_)[a-z][a-z0-9._-]{0,63}$"
-#: A host that a credential may be sent to: `api.example.com`, `*.example.com:8443`, `http://crm.internal` or `*`.
-HOST_PATTERN = (
-    r"^(?:https?://)?(?:\*|(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$"
-)
-DEFAULT_PORTS = {"http": 80, "https": 443}
 HOSTS_MAX = 50
 GRANTS_MAX = 200
-
-# RFC 3986, 3.2, in ASCII and without percent-encoded hosts; no label of a name is empty. Whoever is sent to an
-# international name is sent to its ASCII form, xn--….
-_HOST = r"(?P<host>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])"
-_ADDRESS = re.compile(
-    rf"(?P<scheme>https?)://(?:[^\s/?#@\\]*@)?{_HOST}(?::(?P<port>[0-9]{{0,5}}))?(?=[/?#]|\Z)", re.IGNORECASE | re.ASCII
-)
-_PATTERN = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]+))?")
 
 
 class CredentialNotFound(BudflowError):
@@ -33,7 +18,8 @@ class CredentialNotFound(BudflowError):
     code = "credential.not_found"
     http_status = 404
     hint = (
-        "List those of the project with `list_credentials` or `budflow credential list`; ask for one that is missing."
+        "List those of the project with `list_credentials` or `budflow credential list`; ask for one that is missing. "
+        "Who used a deleted one is told by its id."
     )
 
 
@@ -173,38 +159,3 @@ class CredentialRequest:
     created_at: datetime
     expires_at: datetime
     credential_id: str | None = None
-
-
-def allows(hosts: tuple[str, ...], url: str) -> bool:
-    """Whether one of the patterns covers the address. One without `http://` asks for HTTPS; one without a port for the
-    scheme's own, but `*` for any. An address that programs could read in more than one way is covered by none.
-    """
-    matched = _ADDRESS.match(url)
-    if matched is None:
-        return False
-    scheme = matched["scheme"].lower()
-    port = int(matched["port"] or DEFAULT_PORTS[scheme])
-    return any(_covers(pattern, scheme, _canonical(matched["host"]), port) for pattern in hosts)
-
-
-def _covers(pattern: str, scheme: str, host: str, port: int) -> bool:
-    wanted, _, rest = pattern.rpartition("://")
-    matched = _PATTERN.fullmatch(rest)
-    if matched is None or scheme != (wanted or "https"):
-        return False
-    name, own_port = matched["host"], matched["port"]
-    if port != (int(own_port) if own_port else port if name == "*" else DEFAULT_PORTS[scheme]):
-        return False
-    if name == "*":
-        return True
-    return host.endswith(name[1:]) if name.startswith("*.") else host == _canonical(name)
-
-
-def _canonical(host: str) -> str:
-    """One spelling for each host: small letters, no dot of the root at its end, IPv6 as RFC 5952 writes it."""
-    if host.startswith("["):
-        try:
-            return f"[{IPv6Address(host[1:-1])}]"
-        except ValueError:
-            return ""
-    return host.lower().removesuffix(".")

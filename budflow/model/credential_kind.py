@@ -5,7 +5,7 @@ for agents and for forms, the check of what is entered, and what is masked.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from budflow.errors import BudflowError
-from budflow.model.credential import HostRefused, allows
+from budflow.model.credential import HostRefused
+from budflow.model.host_pattern import allows
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.redaction import Redaction
 from budflow.model.secret import Secret
@@ -23,6 +24,18 @@ from budflow.model.secret import Secret
 #: that takes long.
 STORED: Mapping[str, bool] = MappingProxyType({"stored": True})
 HOST_SHOWN_CHARS_MAX = 260
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What came of trying a credential. `works` None: it could not be found out; `answer` says what was seen."""
+
+    works: bool | None
+    answer: str
+
+
+#: Tries to be let into the PostgreSQL database at an address.
+PingPostgres = Callable[[str], Awaitable[Probed]]
 
 
 class KindCannotSign(BudflowError):
@@ -44,11 +57,19 @@ class CredentialKind(BaseModel):
 
     #: The kind's name, which is that of its module.
     name: ClassVar[str]
+    #: Whether the secrets themselves are sent. Where they only prove something no server needs to see them: expressions
+    #: do not get them, by which an author could have a server store what nobody but this one may know.
+    sends_secrets: ClassVar[bool] = True
 
     @classmethod
     def signs(cls) -> bool:
         """Whether it can sign HTTP requests."""
         return cls.sign is not CredentialKind.sign
+
+    @classmethod
+    def fits(cls, kinds: tuple[str, ...]) -> bool:
+        """Whether a slot that names these kinds takes it; one that names none takes every kind that signs."""
+        return cls.name in kinds if kinds else cls.signs()
 
     def sign(self, request: HttpRequest, now: datetime) -> HttpRequest:
         """The request with what proves who sends it. Called for every attempt and each hop to the same origin.
@@ -57,7 +78,7 @@ class CredentialKind(BaseModel):
         """
         raise KindCannotSign
 
-    def answer(self, request: HttpRequest, response: HttpResponse, now: datetime) -> HttpRequest | None:
+    def answer(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
         """The signed request to send instead, where the response is a challenge (RFC 9110, 11); None: it is no such.
 
         `request` is unsigned.
@@ -66,6 +87,10 @@ class CredentialKind(BaseModel):
 
     def probe(self) -> HttpRequest | None:
         """The harmless request that shows whether the credential works, where the kind itself knows one."""
+        return None
+
+    async def check(self, ping_postgres: PingPostgres) -> Probed | None:
+        """What shows without a signed request whether the credential works; None: only such a request can."""
         return None
 
     def secrets(self) -> Iterator[str]:
@@ -97,8 +122,16 @@ class OpenCredential:
             raise HostRefused(f"The credential `{self.name}` may not be sent to {_origin(url)}.", credential=self.name)
 
     def fields(self) -> Mapping[str, Any]:
-        """Its fields for expressions: the secret ones opaque."""
-        return {name: getattr(self.values, name) for name in type(self.values).model_fields}
+        """Its fields for expressions: the secret ones opaque, or left out where the kind never sends them."""
+        kind, secrets = type(self.values), frozenset(self.values.secrets())
+        fields = {name: getattr(self.values, name) for name in kind.model_fields}
+        if not kind.sends_secrets:
+            return {name: value for name, value in fields.items() if not any(True for _ in _secrets(value))}
+        # A kind may say of a plain text that it is secret at times: the user, where there is no password.
+        return {
+            name: Secret(value) if isinstance(value, str) and value in secrets else value
+            for name, value in fields.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +148,17 @@ class CredentialSlot:
     required: bool = False
     at_door: bool = False
     instead_of: str | None = None
+
+
+def redaction_of(credentials: Mapping[str, OpenCredential]) -> Redaction | None:
+    """What masks the secrets of all of them; None where there are none."""
+    if not credentials:
+        return None
+    if len(credentials) == 1:
+        [credential] = credentials.values()
+        return credential.redaction
+    # One for all: a secret that is part of another's would leave the rest of that one standing.
+    return Redaction(secret for credential in credentials.values() for secret in credential.values.secrets())
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the validator says of a document: every problem at once, each with a place and what to do."""
+"""What is wrong with what somebody sent: every problem at once, each with a place and what to do."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,9 +10,9 @@ Blocks = Literal["save", "publish", "run"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a workflow document.
+    """One fault of a workflow document, or of another request.
 
-    `path` is a JSON Pointer (RFC 6901) into the document; `patch` is a JSON Patch (RFC 6902) that mends the fault
+    `path` is a JSON Pointer (RFC 6901) into what was sent; `patch` is a JSON Patch (RFC 6902) that mends the fault
     where the mend is certain enough to propose. Each patch is meant for the document as it was checked.
     `blocks` is what the fault forbids: `save` forbids everything, `run` running and publishing, `publish` only
     publishing.
@@ -31,12 +31,8 @@ def pointer(*parts: object) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-class WorkflowInvalid(BudflowError):
-    """The workflow document has problems."""
-
-    code = "workflow.invalid"
-    http_status = 422
-    hint = "Mend what `problems` lists, each at its `path`, and send the whole document again."
+class ProblemsFound(BudflowError):
+    """There are problems."""
 
     def __init__(
         self, message: str | None = None, *, problems: tuple[Problem, ...] = (), hint: str | None = None
@@ -50,8 +46,16 @@ class WorkflowInvalid(BudflowError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As in BudflowError; what it does would lose the problems.
-        return (_rebuild, (self.message, self.problems, self.hint))
+        return (_rebuild, (type(self), self.message, self.problems, self.hint))
 
 
-def _rebuild(message: str, problems: tuple[Problem, ...], hint: str) -> WorkflowInvalid:
-    return WorkflowInvalid(message, problems=problems, hint=hint)
+def _rebuild(kind: type[ProblemsFound], message: str, problems: tuple[Problem, ...], hint: str) -> ProblemsFound:
+    return kind(message, problems=problems, hint=hint)
+
+
+class WorkflowInvalid(ProblemsFound):
+    """The workflow document has problems."""
+
+    code = "workflow.invalid"
+    http_status = 422
+    hint = "Mend what `problems` lists, each at its `path`, and send the whole document again."

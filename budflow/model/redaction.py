@@ -117,10 +117,14 @@ def _masked(text: Text, forms: Iterable[Text], mask: Text) -> Text:
 
 
 def _spans(text: Text, form: Text) -> Iterator[tuple[int, int]]:
-    start = text.find(form)
+    """Where the form stands. Where it overlaps itself it is one span: there could be as many as characters."""
+    size = len(form)
+    start = last = text.find(form)
     while start >= 0:
-        yield start, start + len(form)
-        start = text.find(form, start + 1)
+        while (further := text.rfind(form, last + 1, last + 2 * size - 1)) >= 0:
+            last = further
+        yield start, last + size
+        start = last = text.find(form, last + size)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -142,7 +146,7 @@ def _forms(secret: str) -> set[str]:
     for shift in range(3):
         forms |= set(_base64(data, shift))
     if not PLAIN.fullmatch(secret):
-        forms |= {*_percent(secret), *_html(secret), *_json(secret, twice=True)}
+        forms |= {*_percent(secret), *_html(secret), *_json(secret, twice=True), *_repr(secret)}
     return forms
 
 
@@ -168,6 +172,16 @@ def _json(text: str, *, twice: bool) -> Iterator[str]:
             yield written
             if twice and written != text:
                 yield from _json(written, twice=False)
+
+
+def _repr(text: str) -> Iterator[str]:
+    """As Python's errors quote texts and bytes, in which either kind of quotation marks may stand."""
+    for parts in (
+        [repr(part)[1:-1] for part in text.split("'")],
+        [repr(part)[2:-1] for part in text.encode().split(b"'")],
+    ):
+        yield "'".join(parts)
+        yield "\\'".join(parts)
 
 
 def _base64(data: bytes, shift: int) -> Iterator[str]:

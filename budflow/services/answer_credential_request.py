@@ -6,10 +6,10 @@ from pydantic import Field
 
 from budflow.log import get_log
 from budflow.model.credential import CredentialNameTaken
+from budflow.model.host_pattern import widens
 from budflow.model.principal import Principal
 from budflow.model.problem import Problem
-from budflow.services.credential_fields import Hosts, Values
-from budflow.services.credential_hosts import widens
+from budflow.services.credential_inputs import Hosts, Values
 from budflow.services.credential_links import Token, find_request
 from budflow.services.credential_record import Entered, new_credential
 from budflow.services.credential_values import CredentialInvalid

@@ -88,7 +88,10 @@ async def _unknown(services: Services, principal: Principal, need: CredentialNee
         page = await services.store.list_credentials(principal.project_id, limit=NAMES_MAX)
         match = closest(need.reference, [record.name for record in page.credentials])
     if match is None:
-        advice = "List them with `list_credentials`; ask a person for one that is missing with `request_credential`."
+        advice = (
+            "List them with `list_credentials` or `budflow credential list`; ask a person for one that is missing with "
+            "`request_credential`."
+        )
         return Problem("credential.unknown", need.path, message, advice, "run")
     patch: tuple[dict[str, Any], ...] = ({"op": "replace", "path": need.path, "value": match},)
     return Problem("credential.unknown", need.path, message, f"Did you mean `{match}`?", "run", patch)
@@ -96,4 +99,4 @@ async def _unknown(services: Services, principal: Principal, need: CredentialNee
 
 def _fits(services: Services, need: CredentialNeed, record: CredentialRecord) -> bool:
     kind = services.credential_kinds.get(record.kind)
-    return kind is not None and (record.kind in need.kinds or (not need.kinds and kind.signs()))
+    return kind is not None and kind.fits(need.kinds)

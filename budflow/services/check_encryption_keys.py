@@ -2,7 +2,10 @@
 
 from typing import Protocol
 
+from budflow.log import get_log
 from budflow.services.credential_ports import Cipher, EncryptionKeyMissing
+
+log = get_log(__name__)
 
 
 class KeyIds(Protocol):
@@ -13,11 +16,16 @@ class KeyIds(Protocol):
         ...
 
 
-async def check_encryption_keys(store: KeyIds, cipher: Cipher) -> None:
-    """Raise EncryptionKeyMissing, which names the ids, where stored credentials need keys that are not there."""
+async def check_encryption_keys(store: KeyIds, cipher: Cipher, *, lost: bool = False) -> None:
+    """Raise EncryptionKeyMissing, which names the ids, where stored credentials need keys that are not there.
+
+    With `lost` it is only logged: what needs no such credential works, and their values can be entered anew.
+    """
     needed = await store.list_key_ids()
     missing = sorted(needed - cipher.known) if needed else []
-    if missing:
+    if missing and lost:
+        log.error("encryption.keys_lost", keys=missing, hint="Enter the values of their credentials anew.")
+    elif missing:
         raise EncryptionKeyMissing(
             f"Stored credentials need encryption keys that this server does not have: {', '.join(missing)}.",
             keys=missing,

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from budflow.log import get_log
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import (
+from budflow.services.credential_inputs import (
     HOSTS_DESCRIPTION,
     CredentialName,
     GrantsAsked,
@@ -22,7 +22,7 @@ log = get_log(__name__)
 class CreateCredential(RequestModel):
     """A new credential."""
 
-    kind: str = Field(max_length=64, description="Such as `bearer`; list them with `list_credential_kinds`.")
+    kind: str = Field(max_length=64, description="Such as `bearer`; `GET /api/v1/credential-kinds` lists them.")
     name: CredentialName = Field(description="By which workflows refer to it; unique in the project.")
     values: Values = Field(repr=False, description="What the kind's schema asks for. Written and never read.")
     hosts: Hosts = Field(default_factory=list, description=HOSTS_DESCRIPTION)

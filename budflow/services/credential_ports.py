@@ -8,7 +8,7 @@ from typing import Protocol
 from budflow.errors import BudflowError
 from budflow.execution.ports import CredentialSource
 from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
-from budflow.model.credential_kind import CredentialKind, OpenCredential
+from budflow.model.credential_kind import CredentialKind, OpenCredential, Probed
 from budflow.model.http import HttpRequest
 
 #: The kinds of credentials this server knows, by name.
@@ -24,8 +24,9 @@ class EncryptionKeyMissing(BudflowError):
     code = "encryption.key_missing"
     http_status = 500
     hint = (
-        "Put the key back: into `BUDFLOW_ENCRYPTION_KEYS`, behind a newer one if there is one, or as the file "
-        "`encryption.keys` of the data directory. Without it the credential's value is lost and must be entered anew."
+        "Give it to this server, from a backup or as the others have it: in `BUDFLOW_ENCRYPTION_KEYS`, or as the file "
+        "`encryption.keys` of the data directory. Where it is gone for good, the credential's values are too: start "
+        "with `BUDFLOW_ENCRYPTION_KEYS_LOST=true` and enter them anew by `budflow credential update NAME --prompt`."
     )
 
 
@@ -162,14 +163,6 @@ class CredentialCache(CredentialSource, Protocol):
     def forget(self, credential_id: str) -> None:
         """The credential was changed or deleted: its next use reads it anew."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What came of trying a credential. `works` None: it could not be found out; `answer` says what was seen."""
-
-    works: bool | None
-    answer: str
 
 
 class Prober(Protocol):

@@ -1,11 +1,9 @@
-"""From what was entered to a sealed credential, and back to what is in it, for the use cases of credentials."""
+"""The record of a credential: found by name or id, and made of what was entered once that has no problems."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import orjson
 
 from budflow.graph.suggest import hint
 from budflow.graph.validate_credentials import is_reference
@@ -13,18 +11,15 @@ from budflow.model.credential import (
     GRANTS_MAX,
     CredentialNotFound,
     CredentialRecord,
-    CredentialUnfit,
-    CredentialUnreadable,
     Grants,
     Sealed,
-    allows,
 )
-from budflow.model.credential_kind import CredentialKind, OpenCredential
+from budflow.model.credential_kind import CredentialKind
+from budflow.model.host_pattern import allows
 from budflow.model.identity import new_id, utc_now
 from budflow.model.problem import Problem, pointer
-from budflow.services.credential_ports import EncryptionKeyMissing
+from budflow.services.credential_seal import sealed
 from budflow.services.credential_values import CredentialInvalid, values_problems
-from budflow.services.decrypt import decrypt
 from budflow.services.use_case import Services
 
 _UNSEALED = Sealed("", b"", b"")
@@ -74,7 +69,7 @@ async def new_credential(
         updated_at=now,
         created_by=created_by,
     )
-    return sealed(services, record, values), values
+    return sealed(record, values, services.cipher), values
 
 
 async def check_entered(
@@ -86,33 +81,6 @@ async def check_entered(
     problems += [one async for one in _grant_problems(services, project_id, entered.grants, present)]
     if problems:
         raise CredentialInvalid(problems=tuple(problems))
-
-
-def sealed(services: Services, record: CredentialRecord, values: Mapping[str, Any]) -> CredentialRecord:
-    """The record with these values, which were checked."""
-    return replace(record, sealed=services.cipher.seal(record, orjson.dumps(values)))
-
-
-def values_of(services: Services, record: CredentialRecord) -> dict[str, Any]:
-    """What is sealed in a record. Raises CredentialUnreadable and EncryptionKeyMissing."""
-    values: dict[str, Any] = orjson.loads(services.cipher.open(record))
-    return values
-
-
-def names_set(services: Services, record: CredentialRecord) -> list[str] | None:
-    """Which values are set, by name; None where they cannot be decrypted."""
-    try:
-        return sorted(values_of(services, record))
-    except (CredentialUnreadable, EncryptionKeyMissing):
-        return None
-
-
-def open_credential(services: Services, record: CredentialRecord) -> OpenCredential:
-    """A record decrypted for one call. Raises CredentialUnfit, CredentialUnreadable and EncryptionKeyMissing."""
-    kind = services.credential_kinds.get(record.kind)
-    if kind is None:
-        raise CredentialUnfit(f"This server has no kind of credentials `{record.kind}`.")
-    return decrypt(record, kind, services.cipher)
 
 
 def kind_named(services: Services, name: str) -> type[CredentialKind]:

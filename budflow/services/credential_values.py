@@ -8,10 +8,9 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from budflow.errors import BudflowError
 from budflow.graph.suggest import hint
 from budflow.model.credential_kind import STORED, CredentialKind
-from budflow.model.problem import Problem, pointer
+from budflow.model.problem import Problem, ProblemsFound, pointer
 from budflow.model.redaction import Redaction
 from budflow.model.secret import Secret
 
@@ -22,30 +21,15 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _PATH = "/values"
 
 
-class CredentialInvalid(BudflowError):
+class CredentialInvalid(ProblemsFound):
     """What was entered is no such credential."""
 
     code = "credential.invalid"
     http_status = 422
-    hint = "Mend what `problems` lists, each at its `path`; `list_credential_kinds` tells what each kind asks for."
-
-    def __init__(
-        self, message: str | None = None, *, problems: tuple[Problem, ...] = (), hint: str | None = None
-    ) -> None:
-        """`message` defaults to the first problem's place and message, and how many more there are."""
-        self.problems = problems
-        if message is None and problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            message = f"{problems[0].path or '/'}: {problems[0].message}{more}"
-        super().__init__(message, hint=hint)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # As in BudflowError; what it does would lose the problems.
-        return (_rebuild, (self.message, self.problems, self.hint))
-
-
-def _rebuild(message: str, problems: tuple[Problem, ...], hint: str) -> CredentialInvalid:
-    return CredentialInvalid(message, problems=problems, hint=hint)
+    hint = (
+        "Mend what `problems` lists, each at its `path`; `GET /api/v1/credential-kinds` and `budflow credential kinds` "
+        "tell what each kind asks for."
+    )
 
 
 def values_problems(kind: type[CredentialKind], values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -74,7 +58,11 @@ def secret_names(kind: type[CredentialKind], values: Mapping[str, Any]) -> froze
         opened = kind.model_validate(values, context=STORED)
     except ValidationError:
         return frozenset(values)
-    return frozenset(name for name in type(opened).model_fields if _is_secret(getattr(opened, name)))
+    masked = frozenset(opened.secrets())  # A plain text may be secret as well: the user, where there is no password.
+    fields = {name: getattr(opened, name) for name in type(opened).model_fields}
+    return frozenset(
+        name for name, value in fields.items() if _is_secret(value) or (isinstance(value, str) and value in masked)
+    )
 
 
 def _is_secret(value: Any) -> bool:

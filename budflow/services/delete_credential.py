@@ -3,7 +3,7 @@
 from budflow.log import get_log
 from budflow.model.credential import CredentialNotFound
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import Reference
+from budflow.services.credential_inputs import Reference
 from budflow.services.credential_record import find_credential
 from budflow.services.use_case import RequestModel, Services, View, use_case
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from budflow.graph.validate_credentials import ID_PATTERN
 from budflow.model.credential import CredentialNotFound, CredentialUse
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import Reference
+from budflow.services.credential_inputs import Reference
 from budflow.services.credential_ports import USES_CURSOR_PATTERN
 from budflow.services.credential_record import find_credential
 from budflow.services.use_case import RequestModel, Services, View, use_case

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import NAME_CHARS_MAX
+from budflow.services.credential_inputs import NAME_CHARS_MAX
 from budflow.services.credential_views import CredentialView
 from budflow.services.use_case import RequestModel, Services, View, use_case
 

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from budflow.errors import BudflowError
-from budflow.model.problem import Problem
+from budflow.model.problem import ProblemsFound
 from budflow.services.use_case import View
 from budflow.services.views import ProblemView
 
@@ -29,7 +29,7 @@ class ProblemDocument(View):
     @staticmethod
     def of(error: BudflowError, instance: str | None = None) -> "ProblemDocument":
         """An error that was raised, as a document."""
-        problems: tuple[Problem, ...] = getattr(error, "problems", ())
+        problems = error.problems if isinstance(error, ProblemsFound) else ()
         return ProblemDocument(
             type=problem_type(error.code),
             title=(type(error).__doc__ or error.message).strip().splitlines()[0],

@@ -9,7 +9,7 @@ from budflow.errors import BudflowError
 from budflow.model.credential import CredentialNameTaken, CredentialRequest, Grants
 from budflow.model.identity import new_id, utc_now
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import HOSTS_DESCRIPTION, CredentialName, GrantsAsked, Hosts
+from budflow.services.credential_inputs import HOSTS_DESCRIPTION, CredentialName, GrantsAsked, Hosts
 from budflow.services.credential_links import REQUEST_SECONDS, address_of, hash_of
 from budflow.services.credential_record import Entered, check_entered
 from budflow.services.use_case import RequestModel, Services, View, use_case
@@ -21,7 +21,7 @@ REASON_CHARS_MAX = 500
 class RequestCredential(RequestModel):
     """Which credential is needed, and why."""
 
-    kind: str = Field(max_length=64, description="Such as `bearer`; list them with `list_credential_kinds`.")
+    kind: str = Field(max_length=64, description="Such as `bearer`; `GET /api/v1/credential-kinds` lists them.")
     name: CredentialName = Field(description="By which workflows will refer to it.")
     hosts: Hosts = Field(
         default_factory=list, description=f"{HOSTS_DESCRIPTION} The person may take some of them away."

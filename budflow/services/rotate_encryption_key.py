@@ -81,13 +81,16 @@ async def _rewrap_all(services: Services) -> tuple[int, list[CredentialLeftView]
     done: set[str] = set()
     left: dict[str, CredentialLeftView] = {}
     tries: Counter[str] = Counter()
+    limit = PAGE
     while True:
-        # One that another server wraps with its own newest key right after is not done twice: it would never end.
-        limit = PAGE + len(left) + len(done)
         found = await services.store.list_wrapped_otherwise(services.cipher.newest, limit=limit)
+        # One that another server wraps with its own newest key right after is not done twice: it would never end.
         page = [record for record in found if record.id not in done and record.id not in left][:PAGE]
         if not page:
-            return len(done), list(left.values())
+            if len(found) < limit:
+                return len(done), list(left.values())
+            limit *= 2  # Others may stand behind so many that cannot be wrapped.
+            continue
         # Together, so that many share a transaction.
         for record, answer in zip(page, await asyncio.gather(*(_rewrap(services, one) for one in page)), strict=True):
             tries[record.id] += 1

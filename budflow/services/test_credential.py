@@ -4,8 +4,9 @@ from pydantic import Field
 
 from budflow.model.http import HttpRequest
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import ProbeAsked, Reference
-from budflow.services.credential_record import find_credential, open_credential
+from budflow.services.credential_inputs import ProbeAsked, Reference
+from budflow.services.credential_record import find_credential
+from budflow.services.credential_seal import opened
 from budflow.services.use_case import RequestModel, Services, View, use_case
 
 TIMEOUT_SECONDS = 10.0
@@ -35,11 +36,11 @@ async def test_credential(services: Services, principal: Principal, request: Cre
     Raises CredentialNotFound, HostRefused, CredentialUnreadable and EncryptionKeyMissing.
     """
     record = await find_credential(services, principal.project_id, request.credential)
-    opened = open_credential(services, record)
+    credential = opened(record, services.credential_kinds, services.cipher)
     asked = record.probe if request.probe is None else request.probe.model_dump()
     sent = None
     if asked is not None:
-        opened.require_host(asked["url"])
+        credential.require_host(asked["url"])
         sent = HttpRequest(
             method=asked["method"],
             url=asked["url"],
@@ -49,5 +50,5 @@ async def test_credential(services: Services, principal: Principal, request: Cre
             follow_redirects=False,
             response_bytes_max=RESPONSE_BYTES_MAX,
         )
-    probed = await services.prober.probe(opened, sent)
-    return CredentialTestView(works=probed.works, answer=opened.redaction.text(probed.answer))
+    probed = await services.prober.probe(credential, sent)
+    return CredentialTestView(works=probed.works, answer=credential.redaction.text(probed.answer))

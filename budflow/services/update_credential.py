@@ -3,14 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from budflow.errors import BudflowError
 from budflow.log import get_log
-from budflow.model.credential import CredentialConflict, CredentialRecord, CredentialUnreadable
+from budflow.model.credential import CredentialConflict, CredentialRecord, CredentialUnreadable, Grants
+from budflow.model.host_pattern import widens
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import (
+from budflow.services.credential_inputs import (
     HOSTS_DESCRIPTION,
     CredentialName,
     GrantsAsked,
@@ -19,9 +20,9 @@ from budflow.services.credential_fields import (
     Reference,
     Values,
 )
-from budflow.services.credential_hosts import widens
 from budflow.services.credential_ports import EncryptionKeyMissing
-from budflow.services.credential_record import Entered, check_entered, find_credential, names_set, sealed, values_of
+from budflow.services.credential_record import Entered, check_entered, find_credential
+from budflow.services.credential_seal import sealed, value_names, values_of
 from budflow.services.credential_values import secret_names
 from budflow.services.credential_views import CredentialView
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
@@ -43,11 +44,27 @@ class UpdateCredential(RequestModel):
     hosts: Hosts | None = Field(
         None, description=f"{HOSTS_DESCRIPTION} More of them than now need all its secret values anew."
     )
-    grants: GrantsAsked | None = Field(None, description="Who may use it, instead of the present grants.")
+    grants: GrantsAsked | None = Field(None, description="Who may use it, instead of all present grants.")
+    grant: GrantsAsked | None = Field(None, description="Who may use it too: added to the grants as they are then.")
+    revoke: GrantsAsked | None = Field(
+        None, description="Who may no longer use it: taken from the grants as they are then, before `grant` adds."
+    )
     probe: ProbeAsked | None = Field(None, description="The request that shows whether it works; null removes it.")
     expected_revision: int | None = Field(
-        None, ge=1, le=NUMBER_MAX, description="The revision as you know it; refused where there is another."
+        None,
+        ge=1,
+        le=NUMBER_MAX,
+        description="The revision as you know it; refused where there is another. It counts values and hosts; of the "
+        "grants `grant` and `revoke` lose none that somebody else changes.",
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_change_grants(self) -> "UpdateCredential":
+        if self.grants is not None and (self.grant is not None or self.revoke is not None):
+            raise ValueError(
+                "either give `grants`, which replace all, or `grant` and `revoke`, which change single ones"
+            )
+        return self
 
 
 class ValuesNeeded(BudflowError):
@@ -55,7 +72,10 @@ class ValuesNeeded(BudflowError):
 
     code = "credential.values_needed"
     http_status = 422
-    hint = "Send the `values` that `fields` names, too; else anybody could read them by a server of their own."
+    hint = (
+        "Send the secret `values` too, by `--prompt` or `--file` on the command line; else anybody could read them by "
+        "a server of their own."
+    )
 
 
 @use_case("credential:write")
@@ -68,8 +88,8 @@ async def update_credential(services: Services, principal: Principal, request: U
         present = await find_credential(services, principal.project_id, request.credential)
         if request.expected_revision not in (None, present.revision):
             raise CredentialConflict(f"Its revision is {present.revision} by now.", revision=present.revision)
-        changed, values = await _changed(services, present, request)
         try:
+            changed, values = await _changed(services, present, request)
             if changed != present:
                 await services.store.update_credential(changed, expected=present)
         except CredentialConflict:
@@ -79,7 +99,7 @@ async def update_credential(services: Services, principal: Principal, request: U
         if changed != present:
             services.credentials.forget(changed.id)
             log.info("credential.changed", credential=changed.id, by=principal.id, revision=changed.revision)
-        return CredentialView.of(changed, names_set(services, changed) if values is None else values)
+        return CredentialView.of(changed, value_names(changed, services.cipher) if values is None else values)
     raise CredentialConflict
 
 
@@ -92,14 +112,14 @@ async def _changed(
         kind=present.kind,
         values=None,
         hosts=present.hosts if request.hosts is None else tuple(request.hosts),
-        grants=None if request.grants is None else request.grants.to_grants(),
+        grants=_grants_asked(present.grants, request),
         probe=present.probe,
     )
     if "probe" in request.model_fields_set:
         asked = replace(asked, probe=None if request.probe is None else request.probe.model_dump())
     values = None
     if request.values is not None or asked.hosts != present.hosts:
-        old = _present_values(services, present, request)
+        old = await _present_values(services, present, request)
         if widens(present.hosts, asked.hosts):
             _require_secrets(services, present, old, request)
         merged = {**old, **(request.values or {})}
@@ -110,14 +130,32 @@ async def _changed(
         present, name=asked.name, hosts=asked.hosts, grants=asked.grants or present.grants, probe=asked.probe
     )
     if values is not None:
-        record = sealed(services, replace(record, revision=present.revision + 1), values)
+        record = sealed(replace(record, revision=present.revision + 1), values, services.cipher)
     return (record if record == present else replace(record, updated_at=utc_now())), values
 
 
-def _present_values(services: Services, present: CredentialRecord, request: UpdateCredential) -> dict[str, Any]:
+def _grants_asked(present: Grants, request: UpdateCredential) -> Grants | None:
+    """The grants after the change; None where nothing is said of them."""
+    if request.grants is not None:
+        return request.grants.to_grants()
+    if request.grant is None and request.revoke is None:
+        return None
+    less, more = (Grants() if asked is None else asked.to_grants() for asked in (request.revoke, request.grant))
+    return Grants(
+        project=more.project or (present.project and not less.project),
+        principals=(present.principals - less.principals) | more.principals,
+        workflows=(present.workflows - less.workflows) | more.workflows,
+    )
+
+
+async def _present_values(services: Services, present: CredentialRecord, request: UpdateCredential) -> dict[str, Any]:
+    """The values before the change. Raises CredentialConflict where a rotation took the row's key since it was read."""
     try:
-        return values_of(services, present)
+        return values_of(present, services.cipher)
     except (CredentialUnreadable, EncryptionKeyMissing):
+        now = await services.store.get_credential(present.project_id, present.id)
+        if now != present:
+            raise CredentialConflict from None
         if request.values is None:
             raise
         return {}  # What is entered now must be whole by itself.

@@ -3,22 +3,14 @@
 GET only shows what is asked, since mail scanners and link previews follow links; POST answers.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from urllib.parse import parse_qs
 
 from budflow.asgi.body import BodyMalformed, parse_body
-from budflow.asgi.exchange import (
-    Answer,
-    BodySlow,
-    BodyTooLarge,
-    ClientGone,
-    Receive,
-    Scope,
-    Send,
-    read_body,
-    send_answer,
-)
-from budflow.asgi.page import LINK_GUARDS, page_answer, refused_link, view_answer
-from budflow.asgi.strangers import for_strangers
+from budflow.asgi.exchange import Answer, BodySlow, BodyTooLarge, Receive, Scope, Send, read_body
+from budflow.asgi.link import answer_link
+from budflow.asgi.page import page_answer, view_answer
 from budflow.errors import BudflowError
 from budflow.log import get_log
 from budflow.model.execution import ExecutionNotFound, WaitClosed
@@ -69,18 +61,10 @@ class ResumeDoor:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        as_page = "text/html" in headers.get("accept", "")
-        try:
-            answer = await self._serve(scope, receive, headers, as_page=as_page)
-        except ClientGone:
-            return
-        except Exception as error:  # noqa: BLE001 - the edge: a stranger gets a problem document, the log the rest
-            answer = refused_link(for_strangers(error, _PUBLIC, log, "resume.failed"), PREFIX, as_page=as_page)
-        body = b"" if scope["method"] == "HEAD" else answer.body
-        await send_answer(Answer(answer.status, (*answer.headers, *LINK_GUARDS), body), send)
+        serve = partial(self._serve, scope, receive)
+        await answer_link(scope, send, serve, prefix=PREFIX, public=_PUBLIC, log=log, event="resume.failed")
 
-    async def _serve(self, scope: Scope, receive: Receive, headers: dict[str, str], *, as_page: bool) -> Answer:
+    async def _serve(self, scope: Scope, receive: Receive, headers: Mapping[str, str], as_page: bool) -> Answer:
         if scope["method"] not in METHODS:
             raise LinkMethodNotAllowed(allowed=METHODS)
         token = scope["path"].removeprefix(PREFIX)

@@ -4,25 +4,16 @@ GET only shows what is asked, since mail scanners and link previews follow links
 came in is never repeated, neither in an answer nor in the log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from budflow.asgi.body import BodyMalformed, parse_body
-from budflow.asgi.exchange import (
-    Answer,
-    BodySlow,
-    BodyTooLarge,
-    ClientGone,
-    Receive,
-    Scope,
-    Send,
-    read_body,
-    send_answer,
-)
-from budflow.asgi.page import LINK_GUARDS, page_answer, refused_link, view_answer
-from budflow.asgi.strangers import for_strangers
+from budflow.asgi.exchange import Answer, BodySlow, BodyTooLarge, Receive, Scope, Send, read_body
+from budflow.asgi.link import answer_link
+from budflow.asgi.page import page_answer, view_answer
 from budflow.errors import BudflowError
 from budflow.log import get_log
 from budflow.model.credential import CredentialNameTaken
@@ -33,10 +24,10 @@ from budflow.services.answer_credential_request import (
     CredentialEnteredView,
     answer_credential_request,
 )
-from budflow.services.credential_entries import entries_of
 from budflow.services.credential_links import PREFIX
 from budflow.services.credential_ports import RequestUsed
 from budflow.services.credential_values import CredentialInvalid
+from budflow.services.kind_fields import fields_of
 from budflow.services.read_credential_request import (
     AskedCredentialView,
     ReadCredentialRequest,
@@ -91,19 +82,10 @@ class CredentialRequestDoor:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        as_page = "text/html" in headers.get("accept", "")
-        try:
-            answer = await self._serve(scope, receive, headers, as_page=as_page)
-        except ClientGone:
-            return
-        except Exception as error:  # noqa: BLE001 - the edge: a stranger gets a problem document, the log the rest
-            known = for_strangers(error, _PUBLIC, log, "credential_request.failed")
-            answer = refused_link(known, PREFIX, as_page=as_page)
-        body = b"" if scope["method"] == "HEAD" else answer.body
-        await send_answer(Answer(answer.status, (*answer.headers, *LINK_GUARDS), body), send)
+        serve = partial(self._serve, scope, receive)
+        await answer_link(scope, send, serve, prefix=PREFIX, public=_PUBLIC, log=log, event="credential_request.failed")
 
-    async def _serve(self, scope: Scope, receive: Receive, headers: Mapping[str, str], *, as_page: bool) -> Answer:
+    async def _serve(self, scope: Scope, receive: Receive, headers: Mapping[str, str], as_page: bool) -> Answer:
         if scope["method"] not in METHODS:
             raise RequestMethodNotAllowed(allowed=METHODS)
         token = scope["path"].removeprefix(PREFIX)
@@ -147,15 +129,14 @@ def _sent(content_type: str | None, body: bytes, asked: AskedCredentialView) -> 
     if not (content_type or "").startswith(FORM):
         return sent
     hosts = texts_of(sent, HOSTS)
-    values = values_of(entries_of(asked.kind.values), sent)
+    values = values_of(fields_of(asked.kind.values), sent)
     return {"values": values, "hosts": lines_of(hosts[0]) if hosts else None}
 
 
 def _asked_again(asked: AskedCredentialView, sent: Mapping[str, Any], error: BudflowError) -> Answer:
     """The form once more. The hosts stay as the person cut them down, so that they are not wide again unnoticed."""
-    problems: Sequence[Problem] = getattr(error, "problems", ()) or (
-        Problem(error.code, "", error.message, error.hint),
-    )
+    own = (Problem(error.code, "", error.message, error.hint),)
+    problems = error.problems if isinstance(error, CredentialInvalid) else own
     hosts = sent.get("hosts")
     kept = hosts if hosts and not any(problem.path.startswith("/hosts") for problem in problems) else asked.hosts
     return page_answer(asking_page(asked, kept, problems), error.http_status)

@@ -6,8 +6,8 @@ from html import escape
 from budflow.asgi.page import page
 from budflow.model.problem import Problem
 from budflow.services.answer_credential_request import CredentialEnteredView
-from budflow.services.credential_entries import entries_of
 from budflow.services.credential_views import GrantsView
+from budflow.services.kind_fields import fields_of
 from budflow.services.read_credential_request import AskedCredentialView
 from budflow.web.value_form import inputs_html
 
@@ -22,18 +22,18 @@ def asking_page(asked: AskedCredentialView, hosts: Sequence[str], problems: Sequ
 
     `problems` are those of what was sent before, each at its input or, where it has none, above all.
     """
-    entries = entries_of(asked.kind.values)
-    names = {entry.name for entry in entries}
+    fields = fields_of(asked.kind.values)
+    names = {field.name for field in fields}
     by_field: dict[str, list[str]] = {}
     for problem in problems:
-        field = problem.path.removeprefix(_VALUES).partition("/")[0] if problem.path.startswith(_VALUES) else ""
-        if field in names:
-            by_field.setdefault(field, []).append(problem.message)  # What it is to be stands there anyway.
+        name = problem.path.removeprefix(_VALUES).partition("/")[0] if problem.path.startswith(_VALUES) else ""
+        if name in names:
+            by_field.setdefault(name, []).append(problem.message)  # What it is to be stands there anyway.
         else:
             place = _HOSTS_INPUT if problem.path.startswith(f"/{HOSTS}") else _ABOVE
             by_field.setdefault(place, []).append(f"{problem.message} {problem.hint}".strip())
     told = _refused(by_field.get(_ABOVE, ()), any_at_all=bool(problems))
-    form = inputs_html(entries, by_field) + _hosts_input(hosts, by_field.get(_HOSTS_INPUT, ()))
+    form = inputs_html(fields, by_field) + _hosts_input(hosts, by_field.get(_HOSTS_INPUT, ()))
     return page(
         f"Enter the credential {asked.name}",
         f"{told}{_facts(asked)}"
@@ -55,11 +55,20 @@ def _facts(asked: AskedCredentialView) -> str:
         "Asked by": asked.asked_by,
         "For": asked.reason,
         "Kind": f"{asked.kind.name}: {asked.kind.summary}",
-        "Will be sent to": ", ".join(asked.hosts) or "no host",
+        "Will be sent to": ", ".join(map(_where, asked.hosts)) or "no host",
         "May be used by": _who(asked.grants),
         "Until": f"{asked.expires_at:%Y-%m-%d %H:%M} UTC",
     }
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows.items()) + "</dl>"
+
+
+def _where(pattern: str) -> str:
+    """A pattern of hosts, and in words what is dangerous about it."""
+    host = pattern.removeprefix("http://")
+    told = ["every server there is"] if host.partition(":")[0] == "*" else []
+    if host != pattern:
+        told.append("not encrypted on the way")
+    return f"{pattern} ({', '.join(told)})" if told else pattern
 
 
 def _who(grants: GrantsView) -> str:

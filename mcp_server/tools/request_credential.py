@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from budflow.model.principal import Principal
-from budflow.services.credential_fields import CredentialName, Hosts
+from budflow.services.credential_inputs import CredentialName, Hosts
 from budflow.services.request_credential import (
     REASON_CHARS_MAX,
     RequestCredential,

@@ -8,15 +8,9 @@ from typing import Any
 import pytest
 
 from tests.egress.loopback import Asked, Loopback, redirect, reply, serving
-from tests.http_server import HttpServer, open_http_server
+from tests.http_server import HttpServer
 
 TOKEN = "canary-2f7c1d-in-use"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[HttpServer]:
-    async with open_http_server(http_allow=("127.0.0.1",)) as server:
-        yield server
 
 
 @pytest.fixture
@@ -111,13 +105,13 @@ async def test_a_secret_that_the_author_places_arrives_there_and_is_journaled_no
 
 async def test_a_secret_mixed_into_a_text_fails_the_item_without_being_shown(server: HttpServer, api: Loopback) -> None:
     await add(server, "bearer", "crm", {"token": TOKEN}, f"http://127.0.0.1:{api.port}")
-    await server.publish(asking(api.origin, {"auth": "crm"}, headers={"X": "Token {{ $secrets.auth.token }}"}))
+    await server.publish(asking(api.origin, {"auth": "crm"}, headers={"X": "{{ 'Token ' + $secrets.auth.token }}"}))
 
     answer = await server.stranger.post("/webhook/ask")
 
     assert (answer.status_code, api.connections) == (500, 0)
     told = await everything_told(server, answer.headers["X-Budflow-Execution"])
-    assert "a secret value cannot become text" in told
+    assert "a secret value" in told
     assert TOKEN not in told
 
 

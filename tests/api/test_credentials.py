@@ -13,6 +13,7 @@ from budflow.credentials.find_kinds import find_kinds
 from budflow.model.principal import OWNER, Door, Principal
 from budflow.services.keys import Keys
 from tests.api.test_app import problem
+from tests.canaries.canary import Search
 from tests.gate import Gate
 from tests.http_server import HttpServer, open_http_server, workflow
 
@@ -36,9 +37,11 @@ class Heard:
         await answer.aread()
         self.answers.append(f"{answer.headers}\n{answer.text}")
 
-    def forms(self) -> list[str]:
-        everything = "\n".join([*self.answers, self._caplog.text])
-        return [form for form in (CANARY, CANARY.encode().hex()) if form in everything]
+    def leaks(self) -> list[str]:
+        search = Search([CANARY])
+        search.data("the answers", "\n".join(self.answers).encode())
+        search.data("the log", self._caplog.text.encode())
+        return search.hits
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ async def server(caplog: pytest.LogCaptureFixture) -> AsyncIterator[HttpServer]:
         opened.stranger.event_hooks["response"].append(heard.hear)
         yield opened
     assert heard.answers
-    assert heard.forms() == []
+    assert heard.leaks() == []
 
 
 async def create(server: HttpServer, **different: Any) -> dict[str, Any]:
@@ -78,6 +81,10 @@ async def test_a_credential_from_its_making_to_its_end(server: HttpServer) -> No
     assert needed["details"] == {"fields": ["token"]}
     renamed = await api.patch(f"{URL}/crm-token", json={"name": "crm", "grants": {"project": True}})
     assert renamed.json()["grants"] == {"project": True, "principals": [], "workflows": []}
+    single = {"grant": {"principals": ["ann"]}, "revoke": {"project": True}}
+    granted = await api.patch(f"{URL}/crm", json=single)
+    assert granted.json()["grants"] == {"project": False, "principals": ["ann"], "workflows": []}
+    problem(await api.patch(f"{URL}/crm", json={**single, "grants": {}}), 422, "request.invalid")
 
     assert (await api.delete(f"{URL}/crm")).json() == {"deleted": made["id"]}
     for again in (api.get(f"{URL}/crm"), api.delete(f"{URL}/{made['id']}"), api.patch(f"{URL}/crm", json={})):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
+COMMON = ("accept", "accept-encoding", "connection", "host", "user-agent")
 MANY = 21_000  # More items than stay in a journal: they go to a blob.
 
 
@@ -73,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/text"):
             self._answer(200, head + body, kind="text/plain")
         elif path.startswith("/many"):
-            self._answer(200, json.dumps([{"n": n, "seen": str(self.headers)} for n in range(MANY)]).encode())
+            self._answer(200, json.dumps([{"n": n, "seen": self._seen()} for n in range(MANY)]).encode())
         else:
             self._answer(200, _echo(head, body))
 
@@ -81,12 +82,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes, *headers: tuple[str, str], kind: str = "application/json") -> None:
         self.send_response(status)
-        seen = [value for name, value in self.headers.items() if name.lower() not in ("host", "connection")]
         for name, value in (("Content-Type", kind), ("Content-Length", str(len(body))), *headers):
             self.send_header(name, value)
-        self.send_header("X-Seen", " | ".join(seen)[:4000])
+        self.send_header("X-Seen", self._seen()[:4000])
         self.end_headers()
         self.wfile.write(body)
+
+    def _seen(self) -> str:
+        """The values of the headers that not every request has."""
+        return " | ".join(value for name, value in self.headers.items() if name.lower() not in COMMON)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that the library gives it
         """Say nothing."""

@@ -14,30 +14,17 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from budflow.nodes.registry import build
 from tests.canaries.canary import Search, forms_of, new_canary
 from tests.canaries.documents import ask, chain, through, travelling
 from tests.canaries.echo import Echo, echo_servers
+from tests.canaries.kept import Kept, one_of_every_kind
 from tests.processes import BUDFLOW, SECONDS, Serving, environment, eventually, mcp_client
 
 pytestmark = pytest.mark.process
 
 ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")])
-SIGNING = ("api_key_header", "api_key_query", "basic", "bearer", "custom_headers", "digest", "hmac", "aws")
-#: Kinds of which the secret itself is never sent, only what was computed with it.
-UNSENT = {"digest", "hmac", "aws"}
-
-
-@dataclass
-class Kept:
-    """A credential's kind, its values, and the canaries in them."""
-
-    kind: str
-    values: dict[str, Any]
-    canaries: list[str]
 
 
 @dataclass
@@ -52,7 +39,7 @@ class Captured:
 
 @pytest.mark.parametrize("executor", ["inprocess", ON_RAY])
 def test_no_canary_is_found_anywhere_afterwards(tmp_path: Path, executor: str) -> None:
-    credentials = _credentials()
+    credentials = one_of_every_kind()
     captured = Captured()
     data_dir, files, log = tmp_path / "data", tmp_path / "files", tmp_path / "server.log"
     files.mkdir()
@@ -80,9 +67,9 @@ def test_no_canary_is_found_anywhere_afterwards(tmp_path: Path, executor: str) -
             search.files(directory)
         search.data("the log", log.read_bytes())
         for kept in credentials:
-            if kept.kind in SIGNING and kept.kind not in UNSENT:
+            if kept.is_sent:
                 forms = [form for canary in kept.canaries for form in forms_of(canary).values()]
-                assert any(form in request for form in forms for request in echo.received), f"{kept.kind} was not sent"
+                assert any(form in request for form in forms for request in echo.received), f"{kept.name} was not sent"
         assert away.received, "nothing was redirected away"
         for request in away.received:
             search.data("what was redirected away", request)
@@ -102,41 +89,6 @@ def test_a_canary_is_found_in_every_form(tmp_path: Path) -> None:
 # --- what is done ------------------------------------------------------------------------------------------------
 
 
-def _credentials() -> list[Kept]:
-    token, query, odd = new_canary("token~"), new_canary("query/=+"), '/"%\\'
-    password, digest = new_canary("pass:ä ", odd), new_canary("digest", odd)
-    custom, hook, secret_key = new_canary("custom", odd), new_canary("hook", odd), new_canary("aws/")
-    phrase, database = new_canary("phrase", odd), new_canary("db")
-    header = new_canary("header", odd)
-    private = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.OpenSSH,
-        serialization.BestAvailableEncryption(phrase.encode()),
-    )
-    key_line = private.decode().splitlines()[2]
-    return [
-        Kept("bearer", {"token": token}, [token]),
-        Kept("api_key_header", {"key": header}, [header]),
-        Kept("api_key_query", {"key": query, "parameter": "key"}, [query]),
-        Kept("basic", {"user": "ada", "password": password}, [password]),
-        Kept("digest", {"user": "ada", "password": digest}, [digest]),
-        Kept("custom_headers", {"headers": {"X-Odd": custom}}, [custom]),
-        Kept("hmac", {"secret": hook, "header": "X-Signature"}, [hook]),
-        Kept(
-            "aws",
-            {
-                "access_key_id": "AKIDEXAMPLE",
-                "secret_access_key": secret_key,
-                "region": "eu-central-1",
-                "service": "execute-api",
-            },
-            [secret_key],
-        ),
-        Kept("ssh_key", {"user": "ada", "private_key": private.decode(), "passphrase": phrase}, [phrase, key_line]),
-        Kept("database_url", {"url": f"postgresql://ada:{database}@127.0.0.1:1/db"}, [database]),
-    ]
-
-
 def _live(
     server: Serving, credentials: list[Kept], echo: Echo, captured: Captured, files: Path, data_dir: Path
 ) -> list[str]:
@@ -144,7 +96,7 @@ def _live(
     for number, kept in enumerate(credentials):
         _store(server, kept, number, echo, captured, data_dir)
         _refused(server, kept, captured)
-        captured.add("test", server.client.post(f"/credentials/{_name(kept)}/test", json={}).content)
+        captured.add("test", server.client.post(f"/credentials/{kept.name}/test", json={}).content)
     callee = server.create(
         chain("Callee", {"start": {"type": "trigger.manual"}, "in": ask(f"{echo.url}/echo", "bearer")})
     )
@@ -154,30 +106,26 @@ def _live(
         server.client.post(f"/workflows/{workflow}/publish", json={}).raise_for_status()
     held = []
     for kept in credentials:
-        if kept.kind not in SIGNING:
+        if not kept.kind.signs():
             continue
         document = travelling(
-            echo.url, _name(kept), callee=callee, error_workflow=error_workflow, file=f"{kept.kind}.jsonl"
+            echo.url, kept.name, callee=callee, error_workflow=error_workflow, file=f"{kept.name}.jsonl"
         )
         ended = server.client.post(f"/workflows/{server.create(document)}/executions", json={"wait_seconds": 60}).json()
         assert ended["execution"]["status"] == "failed", ended
         assert ended["execution"]["failure"]["node"] == "stop", ended["execution"]["failure"]
-        waiting = {"start": {"type": "trigger.manual"}, "hold": ask(f"{echo.url}/hold", _name(kept))}
+        waiting = {"start": {"type": "trigger.manual"}, "hold": ask(f"{echo.url}/hold", kept.name)}
         held.append(server.start(server.create(chain("Held", waiting))))
     _through_every_node(server, echo, captured)
-    _call_signed(server, next(kept for kept in credentials if kept.kind == "hmac"), captured)
+    _call_signed(server, next(kept for kept in credentials if kept.name == "hmac"), captured)
     eventually(lambda: sum(b"/hold" in one for one in echo.received) >= len(held), "all are held")
     _read_everything(server, captured, data_dir)
     return held
 
 
-def _name(kept: Kept) -> str:
-    return kept.kind.replace("_", "-") if kept.kind != "bearer" else "bearer"
-
-
 def _store(server: Serving, kept: Kept, number: int, echo: Echo, captured: Captured, data_dir: Path) -> None:
-    hosts = [echo.url] if kept.kind in SIGNING else []
-    asked = {"kind": kept.kind, "name": _name(kept), "hosts": hosts}
+    hosts = [echo.url] if kept.kind.signs() else []
+    asked = {"kind": kept.kind.name, "name": kept.name, "hosts": hosts}
     grants = {"project": True}
     if number % 3 == 0:
         answer = server.client.post("/credentials", json={**asked, "grants": grants, "values": kept.values})
@@ -186,15 +134,14 @@ def _store(server: Serving, kept: Kept, number: int, echo: Echo, captured: Captu
     elif number % 3 == 1:
         link = server.client.post("/credential-requests", json={**asked, "grants": grants, "reason": "A test."}).json()
         page = httpx2.get(link["url"], headers={"Accept": "text/html"})
-        flat = {key: value for key, value in kept.values.items() if not isinstance(value, dict)}
-        answered = httpx2.post(link["url"], json={"values": kept.values} if flat != kept.values else {"values": flat})
+        answered = httpx2.post(link["url"], json={"values": kept.values})
         assert answered.status_code == 200, answered.text
         again = httpx2.post(link["url"], json={"values": kept.values})
         assert again.status_code == 410, again.text
         for one in (page, answered, again):
             captured.add("the request's page", one.content)
     else:
-        command = [BUDFLOW, "credential", "add", "--kind", kept.kind, "--name", _name(kept), "--file", "-", "--json"]
+        command = [BUDFLOW, "credential", "add", "--kind", kept.kind.name, "--name", kept.name, "--file", "-", "--json"]
         options = [part for host in hosts for part in ("--host", host)]
         done = subprocess.run(
             [*command, "--grant", "project", *options],
@@ -211,10 +158,15 @@ def _refused(server: Serving, kept: Kept, captured: Captured) -> None:
     """Ask for what is refused, with the secret in it: the refusal must not repeat it."""
     lists = {key: [kept.canaries[0]] for key in kept.values}
     spoilt: list[Mapping[str, Any]] = [
-        {"kind": kept.kind, "name": "spoilt", "hosts": ["*"], "values": {**kept.values, "surplus": kept.canaries[0]}},
-        {"kind": kept.kind, "name": "spoilt", "hosts": ["*"], "values": lists},
+        {
+            "kind": kept.kind.name,
+            "name": "spoilt",
+            "hosts": ["*"],
+            "values": {**kept.values, "surplus": kept.canaries[0]},
+        },
+        {"kind": kept.kind.name, "name": "spoilt", "hosts": ["*"], "values": lists},
         {"kind": "bearer", "name": kept.canaries[0], "hosts": ["*"], "values": kept.values},
-        {"kind": kept.kind, "name": "spoilt", "hosts": ["*"], "values": f"{kept.canaries[0]}"},
+        {"kind": kept.kind.name, "name": "spoilt", "hosts": ["*"], "values": f"{kept.canaries[0]}"},
     ]
     for body in spoilt:
         answer = server.client.post("/credentials", json=body)
@@ -240,7 +192,7 @@ def _through_every_node(server: Serving, echo: Echo, captured: Captured) -> None
 def _call_signed(server: Serving, kept: Kept, captured: Captured) -> None:
     """Call a webhook that checks signatures, with a right one and with the secret itself in its place."""
     signed = {"path": "signed", "respond": "last_node"}
-    hook = {"type": "trigger.webhook", "params": signed, "credentials": {"signature": _name(kept)}}
+    hook = {"type": "trigger.webhook", "params": signed, "credentials": {"signature": kept.name}}
     copy = {"type": "data.set", "params": {"values": {"a": "{{ $json }}"}}}
     workflow = server.create(chain("Signed", {"hook": hook, "copy": copy}))
     server.client.post(f"/workflows/{workflow}/publish", json={}).raise_for_status()

@@ -97,7 +97,7 @@ def test_values_come_from_stdin_too(cli: Cli) -> None:
     assert added["fields"] == ["password", "user"]
     assert added["grants"] == {"project": True, "principals": ["anna"], "workflows": []}
     asked = cli("credential", "delete", "mail", stdin="n\n", exits=1)
-    assert "for good" in asked.stderr
+    assert "No node has used it. Delete mail for good?" in asked.stderr
     assert told(cli("credential", "delete", "mail", "--yes", "--json")) == {"deleted": added["id"]}
     assert "credential.not_found" in cli("credential", "show", "mail", exits=1).stderr
 
@@ -265,7 +265,9 @@ def test_every_use_is_on_record_also_of_a_deleted_one(cli: Cli, values: Path, tm
 
     assert (use["workflow_id"], use["node"], use["execution_id"]) == (workflow_id, "call", ran["execution"]["id"])
     assert ran["execution"]["id"] in cli("credential", "uses", "used").stdout
-    cli("credential", "delete", "used", "--yes")
+    assert workflow_id in cli("credential", "delete", "used", stdin="n\n", exits=1).stderr
+    deleted = cli("credential", "delete", "used", "--yes").stdout
+    assert f"budflow credential uses {credential_id}" in deleted
     assert told(cli("credential", "uses", credential_id, "--json"))["uses"] == [use]
     assert "`used`" in cli("execution", "start", workflow_id, "--wait", exits=1).stderr
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from budflow.credentials.key_ring import open_key_ring
 from budflow.storage.owner import owner_key
 from tests.cli.conftest import Cli, OwnerThread, told
 from tests.servers import PostgresServer
@@ -64,6 +65,34 @@ def test_a_readable_key_and_an_open_directory_are_found(cli: Cli, data_dir: Path
 
     assert found["owner key"]["level"] == "fail"
     assert found["data directory"]["level"] == "warn"
+
+
+def test_encryption_keys_that_others_may_read_are_found(cli: Cli, data_dir: Path) -> None:
+    open_key_ring((), data_dir).newest()
+    assert findings(cli)["encryption keys"]["level"] == "ok"
+    (data_dir / "encryption.keys").chmod(0o644)
+
+    found = findings(cli, exits=1)["encryption keys"]
+
+    assert (found["level"], "mode 644" in found["message"]) == ("fail", True)
+    assert "rotate-key" in found["hint"]
+
+
+def test_an_encryption_key_that_is_none_fails_without_being_shown(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_ENCRYPTION_KEYS", "not-a-key-at-all")
+
+    found = findings(cli, exits=1)["encryption keys"]
+
+    assert found["level"] == "fail"
+    assert "not-a-key" not in str(found)
+
+
+def test_a_shared_database_is_told_to_need_encryption_keys_of_its_own(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDFLOW_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+
+    assert findings(cli, exits=1)["encryption keys"]["level"] == "warn"
 
 
 def test_a_data_directory_that_is_a_file_fails(cli: Cli, data_dir: Path) -> None:

@@ -160,6 +160,13 @@ def test_run_leaves_nothing_behind(data_dir: Path) -> None:
     assert not data_dir.exists()
 
 
+def test_credentials_need_a_server(cli: Cli, tmp_path: Path) -> None:
+    ask = {"type": "http.request", "params": {"url": "https://crm.example/"}, "credentials": {"auth": "crm"}}
+    document = {"format": 1, "name": "Ask", "nodes": {"start": {"type": "trigger.manual"}, "ask": ask}}
+
+    assert "run.credentials" in cli("run", write(tmp_path / "flow.json", document), exits=1).stderr
+
+
 def test_a_sub_workflow_in_a_body_needs_a_server_too(cli: Cli, tmp_path: Path) -> None:
     call = {"type": "flow.sub_workflow", "params": {"workflow_id": "wf_1"}}
     edges = [{"from": "$in", "to": "call"}, {"from": "call", "to": "$out"}]

@@ -30,6 +30,20 @@ def test_a_draft_may_be_saved_but_not_published(cli: Cli, tmp_path: Path) -> Non
     assert "It can be saved" in shown
 
 
+def test_a_credential_that_only_a_server_can_know_is_no_problem_here(cli: Cli, tmp_path: Path) -> None:
+    ask = {"type": "http.request", "params": {"url": "https://crm.example/"}, "credentials": {"auth": "crm"}}
+    file = write(tmp_path / "flow.json", workflow({"start": {"type": "trigger.manual"}, "ask": ask}, ("start", "ask")))
+    misspelt = write(tmp_path / "misspelt.json", workflow({"ask": {**ask, "credentials": {"atuh": "crm"}}}))
+
+    assert told(cli("validate", file, "--json")) == {
+        "can_save": True,
+        "can_run": True,
+        "can_publish": True,
+        "problems": [],
+    }
+    assert "credential.slot_unknown" in cli("validate", misspelt, exits=1).stdout
+
+
 @pytest.mark.parametrize("text", ["[1]", "3", '"text"', "null"])
 def test_what_is_no_object_is_a_problem_of_the_document(cli: Cli, text: str) -> None:
     assert told(cli("validate", "-", "--json", stdin=text, exits=1))["problems"][0]["code"] == "document.malformed"

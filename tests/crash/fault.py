@@ -1,4 +1,4 @@
-"""Fault points: how a server under test kills itself, or loses its database, at exactly one write to its store.
+"""Fault points: how a server under test kills itself, or loses its database, at exactly one write to what it keeps.
 
 Nothing of this stands in the server's own code: the program beside this file wraps the store's methods from outside.
 A fault is armed by writing it to a file, so that a server that runs already can be told of it.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from budflow.credentials.key_file import KeyFile
 from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable
 
@@ -26,15 +27,21 @@ KILLS: tuple[Moment, ...] = ("before", "after")
 CUTS: tuple[Moment, ...] = ("refused", "unheard", "late")
 LATE_SECONDS = 1.0
 _MOMENTS: dict[str, Moment] = {moment: moment for moment in get_args(Moment)}
-#: Writes of the store beside the journal's.
-OPERATIONS = ("claim", "release_dead", "send_signal", "put_snapshot", "reserve")
+#: Writes of the store beside the journal's, and what a rotation of the encryption key reads.
+OPERATIONS = (
+    *("claim", "release_dead", "send_signal", "put_snapshot", "reserve"),
+    *("list_wrapped_otherwise", "rewrap_credential", "list_key_ids"),
+)
+#: The steps in which the key file is replaced by another; `key_file.all` is all of them.
+FILE_STEPS = ((os, "fchmod"), (os, "fsync"), (Path, "replace"))
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What happens, at which `moment`, to the `number`-th write, counted from arming, that contains `point`.
 
-    `point` is an event's type, such as `node.finished`, or `store.` and an operation, such as `store.claim`.
+    `point` is an event's type, such as `node.finished`, or `store.` and an operation, such as `store.claim`, or
+    `key_file.` and a step, such as `key_file.fsync`; the server survives none of the latter.
     """
 
     point: str
@@ -70,6 +77,7 @@ class Detonator:
         self._path = path
         self._fault: Fault | None = None
         self._seen = 0
+        self._replaces_key_file = False
 
     def wrap(self, store: type[Any]) -> None:
         """Watch every write of a store's class."""
@@ -77,6 +85,33 @@ class Detonator:
             method = getattr(store, name, None)
             if method is not None:
                 setattr(store, name, self._watched(name, method))
+
+    def wrap_key_file(self) -> None:
+        """Watch every step in which the key file changes."""
+        for owner, name in FILE_STEPS:
+            setattr(owner, name, self._watched_step(f"key_file.{name}", getattr(owner, name)))
+        whole = self._watched_step("key_file.all", KeyFile._replace)
+
+        def replacing(file: KeyFile, *args: Any) -> Any:
+            self._replaces_key_file = True
+            try:
+                return whole(file, *args)
+            finally:
+                self._replaces_key_file = False
+
+        setattr(KeyFile, KeyFile._replace.__name__, replacing)
+
+    def _watched_step(self, point: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(step)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if not self._replaces_key_file:
+                return step(*args, **kwargs)
+            self._kill({point}, "before")
+            result = step(*args, **kwargs)
+            self._kill({point}, "after")
+            return result
+
+        return watched
 
     def _watched(self, name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(method)
@@ -91,19 +126,26 @@ class Detonator:
         return watched
 
     async def _reach(self, points: set[str], *moments: Moment) -> None:
-        fault = self._armed()
-        if fault is None or fault.moment not in moments or fault.point not in points:
+        fault = self._kill(points, *moments)
+        if fault is None:
             return
-        self._seen += 1
-        if self._seen != fault.number:
-            return
-        if fault.moment in KILLS:
-            os.kill(os.getpid(), signal.SIGKILL)
         disarm(self._path)
         if fault.moment == "late":
             await asyncio.sleep(LATE_SECONDS)
             return
         raise StorageUnavailable("The connection was cut.")
+
+    def _kill(self, points: set[str], *moments: Moment) -> Fault | None:
+        """Die here if the armed fault says so; the fault, where it wants something else to happen here."""
+        fault = self._armed()
+        if fault is None or fault.moment not in moments or fault.point not in points:
+            return None
+        self._seen += 1
+        if self._seen != fault.number:
+            return None
+        if fault.moment in KILLS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fault
 
     def _armed(self) -> Fault | None:
         try:

@@ -12,4 +12,5 @@ if __name__ == "__main__":
     detonator = Detonator(Path(os.environ[FILE_VARIABLE]))
     for store in (SqliteStore, PostgresStore):
         detonator.wrap(store)
+    detonator.wrap_key_file()
     main()

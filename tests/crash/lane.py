@@ -1,5 +1,6 @@
 """A lane: a database, a server that dies and comes back on it, a ledger outside, and trials one after the other."""
 
+import base64
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,9 @@ LOOK_SECONDS = 0.2
 STUCK_SECONDS = 30.0
 #: A shape's point is tried at its first write, and at a later one where there are so many.
 MANY = 4
+
+#: Mains that share a database share its key; each that keeps one itself could not read what the others sealed.
+ENCRYPTION_KEYS = base64.b64encode(bytes(range(32))).decode()
 
 #: What may kill a server that only just came up to recover what the one before it left.
 IN_FLIGHT = Fault("node.started", 1, "after")
@@ -112,7 +116,7 @@ def open_lane(name: str, directory: Path, database_url: str | None = None) -> It
     # So few that every shape is taken up from a snapshot, too.
     settings = {"BUDFLOW_SNAPSHOT_EVENTS": "5"}
     if database_url is not None:
-        settings["BUDFLOW_DATABASE_URL"] = database_url
+        settings |= shared(database_url)
     with (
         running_ledger(directory / "ledger") as ledger,
         running_server(directory / "server", **settings) as server,
@@ -121,6 +125,11 @@ def open_lane(name: str, directory: Path, database_url: str | None = None) -> It
         server.client.post("/credentials", json=credential_for(ledger.url)).raise_for_status()
         publish(server, SHAPES.values())
         yield Lane(name, server, ledger, orders)
+
+
+def shared(database_url: str) -> dict[str, str]:
+    """The settings that several mains on one database have in common."""
+    return {"BUDFLOW_DATABASE_URL": database_url, "BUDFLOW_ENCRYPTION_KEYS": ENCRYPTION_KEYS}
 
 
 def kills(points: Mapping[str, int]) -> Iterator[Fault]:

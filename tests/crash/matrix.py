@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.crash.lane import IN_FLIGHT, RECOVERY_POINTS, Lane, cuts, kills, open_lane
+from tests.crash.lane import IN_FLIGHT, RECOVERY_POINTS, Lane, cuts, kills, open_lane, shared
 from tests.crash.load import Load, under_load
 from tests.crash.report import Report, Row, write
 from tests.crash.server import running_server
@@ -61,7 +61,7 @@ def _run_lane(
         verdict = under_load([lane.server], lane.ledger, lane.orders, load, f"{database} {RANDOM}")
         _add(report, Row(database, RANDOM, None, verdict))
         if url is not None:
-            with running_server(directory / "second", BUDFLOW_DATABASE_URL=url) as second:
+            with running_server(directory / "second", **shared(url)) as second:
                 both = [lane.server, second]
                 verdict = under_load(both, lane.ledger, lane.orders, load, f"{database} {TWO_MAINS}")
             _add(report, Row(database, TWO_MAINS, None, verdict))

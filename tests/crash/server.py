@@ -58,8 +58,12 @@ class Server:
         """A client of the API, with the owner's key."""
         return self.serving.client
 
-    def start(self) -> bool:
-        """Start a process. False when a fault killed it before it could answer. Raises ServerFailed."""
+    def start(self, **different: str) -> bool:
+        """Start a process, with `different` settings from now on. False when a fault killed it before it could answer.
+
+        Raises ServerFailed.
+        """
+        self._settings |= different
         with self.log.open("a") as log:
             process = self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.crash.faulty_server", "serve", "--port", str(self.port), "--json"],

@@ -11,6 +11,8 @@ from tests.crash.ledger import TOKEN, Effect
 
 FOLDER = Path(__file__).with_name("shapes")
 CALLEE = "CALLEE"
+#: The credential that shapes sign their requests with.
+CREDENTIAL = "ledger"
 #: More than a node works on at once (20), so that it begins in several steps.
 LINES = 24
 
@@ -53,7 +55,13 @@ def body_of(order: str, ledger_url: str, *, delay_seconds: float = 0, hold: Sequ
 def credential_for(ledger_url: str) -> dict[str, Any]:
     """What the shapes sign their requests to the ledger with, as POST /credentials takes it."""
     hosts = [ledger_url]
-    return {"kind": "bearer", "name": "ledger", "values": {"token": TOKEN}, "hosts": hosts, "grants": {"project": True}}
+    return {
+        "kind": "bearer",
+        "name": CREDENTIAL,
+        "values": {"token": TOKEN},
+        "hosts": hosts,
+        "grants": {"project": True},
+    }
 
 
 def linked(document: Mapping[str, Any], callee_id: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from tests.crash.lane import Lane, open_lane
 from tests.crash.ledger import RunningLedger, running_ledger
 from tests.crash.orders import Order, Orders, publish
 from tests.crash.server import Server, ServerFailed, running_server
-from tests.crash.shape import SHAPES, body_of
+from tests.crash.shape import SHAPES, body_of, credential_for
+from tests.crash.vault import Vault, fill
 from tests.crash.verdict import judge
 from tests.processes import eventually
 from tests.servers import PostgresServer
@@ -38,6 +39,7 @@ CUT_AT = {
     "store.claim": "long_wait",
     "execution.finished": "chain",
 }
+FEW = 5
 DISK_BYTES = 8 * 1024 * 1024
 SECONDS = 30.0
 #: Its connections are cut so often while executions are under way.
@@ -166,6 +168,28 @@ def test_what_was_under_way_goes_on_when_a_file_system_was_read_only(tmp_path: P
         assert "Traceback" not in str(failed.value)
         stage.server.start()
         assert stage.findings(sent) == []
+
+
+def test_keys_and_credentials_outlive_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
+    with running_server(small_disk) as server:
+        vault, filler = Vault(server), small_disk / "filler"
+        _fill(filler)
+        first = server.client.post("/credentials", json=credential_for("http://127.0.0.1"))
+        filler.unlink()
+        fill(vault, server, FEW)
+        _fill(filler)
+        rotated = server.client.post("/encryption-keys/rotate")
+        told = [answer.json()["code"] for answer in (first, rotated)]
+
+        assert told == ["encryption.keys_unwritable", "encryption.keys_unwritable"]
+        assert server.client.get("/credentials/c0").json()["fields"] == ["token"], "what there is stays in use"
+        server.kill()
+        filler.unlink()
+        server.start()
+
+        assert server.client.post("/encryption-keys/rotate").json()["rewrapped"] == FEW
+        assert vault.findings() == []
+        assert [one["name"] for one in server.client.get("/credentials").json()["credentials"]] == vault.acknowledged
 
 
 def _fill(path: Path) -> None:

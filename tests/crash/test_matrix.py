@@ -6,10 +6,13 @@ from typing import get_args
 import pytest
 
 from budflow.model.event import Event
+from tests.crash.audit import unrecorded
 from tests.crash.fault import Fault
 from tests.crash.lane import IN_FLIGHT, Lane, open_lane
-from tests.crash.ledger import TOKEN
+from tests.crash.ledger import TOKEN, Effect
 from tests.crash.shape import SHAPES
+from tests.crash.verdict import judge
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("crash")]
 
@@ -85,6 +88,19 @@ def test_no_secret_is_left_in_any_file_of_a_server_that_died(lane: Lane) -> None
 
     assert files
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_a_use_is_on_record_before_the_request_is_seen(lane: Lane) -> None:
+    order = lane.orders.send(lane.server, SHAPES["credential"], hold=["claim"])
+    lane.orders.acknowledge(lane.server, [order], 10)
+    eventually(lambda: Effect(order.id, "claim", "") in lane.ledger.effects(), "the request is seen")
+
+    lane.server.kill()
+    lane.server.start()
+
+    assert unrecorded(lane.server, lane.ledger, [order]) == set()
+    lane.ledger.release("claim")
+    assert judge(lane.server, lane.ledger, [order], lane.server.deaths[-1:], 20, "seen").findings == []
 
 
 def test_a_restarted_server_takes_its_work_back_at_once(lane: Lane) -> None:

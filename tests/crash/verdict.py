@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.crash.audit import unrecorded
 from tests.crash.ledger import RunningLedger
 from tests.crash.orders import TERMINAL, JournaledEvent, Order, doubled, events_of, missing, settle
 from tests.crash.server import Server
@@ -42,8 +43,9 @@ def judge(
 ) -> Verdict:
     """Wait until the orders have come to their end, and judge them. `server` tells their state; `what` names them.
 
-    Lost: acknowledged, and unknown, or ended otherwise than its shape or without all of its effects. Stuck: never
-    acknowledged, or without an end after `seconds`. Duplicated: effects that came under several keys.
+    Lost: acknowledged, and unknown, or ended otherwise than its shape or without all of its effects; also uses of a
+    credential that are not on record. Stuck: never acknowledged, or without an end after `seconds`. Duplicated: effects
+    that came under several keys.
     """
     verdict = Verdict(kills=len(deaths), executions=len(orders))
     found = settle(server, orders, seconds)
@@ -62,6 +64,9 @@ def judge(
             events = events_of(server, str(order.execution_id))
             verdict.resumed += any(_survived(events, death) for death in deaths)
             verdict.recovery_seconds += recoveries(events, deaths)
+    for effect in sorted(unrecorded(server, ledger, orders)):
+        verdict.lost += 1
+        verdict.findings.append(f"{what}: the use of a credential for {effect} is not on record")
     for effect in sorted(doubled(orders, ledger)):
         verdict.duplicated += 1
         verdict.findings.append(f"{what}: {effect} was done under several keys")

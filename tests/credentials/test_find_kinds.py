@@ -8,7 +8,9 @@ from types import ModuleType
 import pytest
 from jsonschema import Draft202012Validator
 
+from budflow.credentials import kinds
 from budflow.credentials.find_kinds import KindBroken, find_kinds
+from budflow.model.credential_kind import CredentialKind
 from budflow.model.secret import SECRET_KEYWORD, Secret
 
 KINDS = find_kinds()
@@ -38,11 +40,11 @@ def package(path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> ModuleT
     return __import__("odd_kinds")
 
 
-def test_every_kind_of_the_issue_is_there_in_order() -> None:
-    assert list(KINDS) == [
-        *("api_key_header", "api_key_query", "aws", "basic", "bearer", "custom_headers", "database_url", "digest"),
-        *("hmac", "ssh_key"),
-    ]
+def test_every_file_of_the_folder_is_a_kind_and_has_its_test() -> None:
+    files = sorted(path.stem for path in Path(*kinds.__path__).glob("*.py") if path.stem != "__init__")
+
+    assert list(KINDS) == files
+    assert [name for name in KINDS if not (Path(__file__).parent / "kinds" / f"test_{name}.py").is_file()] == []
 
 
 def test_the_mapping_cannot_be_changed() -> None:
@@ -50,8 +52,9 @@ def test_the_mapping_cannot_be_changed() -> None:
         KINDS["other"] = KINDS["bearer"]  # type: ignore[index] # that is what is tried
 
 
-def test_only_those_without_a_request_cannot_sign() -> None:
-    assert [name for name, kind in KINDS.items() if not kind.signs()] == ["database_url", "ssh_key"]
+@every_kind
+def test_each_can_be_tried_by_signing_a_request_or_by_a_check_of_its_own(name: str) -> None:
+    assert KINDS[name].signs() or KINDS[name].check is not CredentialKind.check
 
 
 @every_kind

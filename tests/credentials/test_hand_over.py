@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
@@ -40,7 +41,7 @@ class Nested(CredentialKind):
 
 
 KINDS: Kinds = {**find_kinds(), "nested": Nested}
-HAND_OVER: HandOver = HpkeHandOver(KINDS)
+HAND_OVER: HandOver = HpkeHandOver(lambda: KINDS)
 INFO = b"segment 1, slot auth"
 
 
@@ -170,8 +171,9 @@ def test_a_kind_that_the_receiver_lacks_or_has_otherwise_is_an_error_that_shows_
         name: ClassVar[str] = "bearer"
         other: str = Field(description="Not what was sealed.")
 
-    for kinds in ({}, {"bearer": Other}):
-        receiver = HpkeHandOver(kinds).receiver(INFO)
+    known: tuple[Kinds, ...] = ({}, {"bearer": Other})
+    for kinds in known:
+        receiver = HpkeHandOver(partial(dict, kinds)).receiver(INFO)
         with pytest.raises(HandOverFailed) as caught:
             receiver.open(sealed_for(receiver.public_key))
         assert TOKEN not in all_that_an_error_shows(caught.value)
@@ -189,7 +191,7 @@ import sys
 from budflow.credentials.find_kinds import find_kinds
 from budflow.credentials.hand_over import HpkeHandOver
 
-receiver = HpkeHandOver(find_kinds()).receiver(b"segment 1, slot auth")
+receiver = HpkeHandOver(find_kinds).receiver(b"segment 1, slot auth")
 print(receiver.public_key.hex(), flush=True)
 taken = receiver.open(bytes.fromhex(sys.stdin.readline()))
 print(taken, taken.values, len(taken.values.token.reveal()))

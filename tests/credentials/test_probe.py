@@ -16,9 +16,8 @@ from budflow.credentials.probe import PROBE_SECONDS_MAX, CredentialProber
 from budflow.egress.client import GuardedClient
 from budflow.egress.policy import AddressPolicy, AddressRefused, parse_allow
 from budflow.model.credential import HostRefused
-from budflow.model.credential_kind import CredentialKind, OpenCredential
+from budflow.model.credential_kind import CredentialKind, OpenCredential, Probed
 from budflow.model.http import HttpRequest
-from budflow.services.credential_ports import Probed
 from tests.egress.loopback import Asked, Loopback, redirect, reply, serving
 from tests.egress.test_client import request
 

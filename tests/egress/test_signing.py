@@ -1,6 +1,7 @@
 """Signed requests against real servers on loopback: where a secret goes, where it never goes, what comes back."""
 
 import asyncio
+import gzip
 import hashlib
 import logging
 import random
@@ -18,7 +19,7 @@ import pytest
 from budflow.credentials.kinds.digest import Digest
 from budflow.egress.client import GuardedClient, TooManyRedirects
 from budflow.egress.outgoing import UrlInvalid
-from budflow.egress.signing import RedirectRefused, SignedTwice
+from budflow.egress.signing import AnswerUnmaskable, RedirectRefused, SignedTwice
 from budflow.egress.transport import ConnectFailed, RequestInvalid, ResponseBroken, resolve_with_system
 from budflow.errors import BudflowError
 from budflow.model.credential import HostRefused
@@ -64,7 +65,7 @@ class Challenged(CredentialKind):
     def sign(self, request: HttpRequest, now: datetime) -> HttpRequest:
         return request
 
-    def answer(self, request: HttpRequest, response: HttpResponse, now: datetime) -> HttpRequest | None:
+    def answer(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
         asked = {name.lower(): value for name, value in response.headers}.get("www-authenticate", "")
         if not asked.startswith("Proof "):
             return None
@@ -497,3 +498,41 @@ def _is_proved(proof: str, asked: Asked) -> bool:
     who, what = hashed(f"ada:r:{SECRET}"), hashed(f"{asked.method}:{asked.target}")
     expected = hashed(f"{who}:n1:{said['nc']}:{said['cnonce']}:auth:{what}")
     return said["uri"] == asked.target and said["response"] == expected
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "x-gzip", "gzip, compress"])
+async def test_an_answer_in_which_nothing_could_be_masked_is_given_to_nobody(
+    client: GuardedClient, server: Loopback, coding: str
+) -> None:
+    body = gzip.compress(SECRET.encode())
+    server.answers["/"] = reply(200, body, f"Content-Encoding: {coding}")
+
+    with pytest.raises(AnswerUnmaskable):
+        await client.send(request(server.origin), credential(HeaderKey))
+
+    server.answers["/"] = reply(200, body, "Content-Encoding: gzip")
+    response = await client.send(request(server.origin), credential(HeaderKey))
+    assert (response.body, response.headers) == (b"***", (("Content-Encoding", "gzip"),))
+
+
+async def test_nobody_learns_how_well_a_secret_is_compressed(client: GuardedClient, server: Loopback) -> None:
+    """A guess that the server repeats beside the secret makes the answer shorter, the better it is (BREACH)."""
+    server.answers["/"] = reply(200, gzip.compress(SECRET.encode()), "Content-Encoding: gzip")
+    server.answers["/plain"] = reply(200, b"fine")
+
+    signed = await client.send(request(server.origin), credential(HeaderKey))
+    plain = await client.send(request(f"{server.origin}/plain"), credential(HeaderKey))
+    unsigned = await client.send(request(server.origin))
+
+    told = [[name for name, _ in one.headers] for one in (signed, plain, unsigned)]
+    assert told == [["Content-Encoding"], ["Content-Length"], ["Content-Length", "Content-Encoding"]]
+
+
+async def test_a_secret_in_the_name_of_a_header_is_masked_before_the_name_is_lowered(
+    client: GuardedClient, server: Loopback
+) -> None:
+    server.answers["/"] = reply(200, b"", "X-Got-AbCdEf123: x")
+
+    response = await client.send(request(server.origin), credential(HeaderKey, key="AbCdEf123"))
+
+    assert ("X-Got-***", "x") in response.headers

@@ -13,7 +13,7 @@ from budflow.egress.client import TimedOut
 from budflow.egress.policy import AddressPolicy, AddressRefused, IpAddress, parse_allow
 from budflow.egress.transport import ConnectFailed, GuardedBackend, TlsFailed, resolve_with_system
 from tests.egress.conftest import MakeClient
-from tests.egress.loopback import Loopback, redirect, reply, serving
+from tests.egress.loopback import Asked, Loopback, redirect, reply, serving
 from tests.egress.test_client import request
 
 
@@ -129,6 +129,35 @@ async def test_tls_verifies_the_name_in_the_url_and_not_the_address(make_client:
                 request(f"https://api.example:{server.port}/")
             )
     assert asked_for == ["api.example", "other.example", "api.example"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_connection_is_used_again_unless_its_server_has_closed_it(
+    make_client: MakeClient, certificate: Path, scheme: str
+) -> None:
+    async def close(_asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(200, b"the last"))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    tls = None
+    if scheme == "https":
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    client = make_client("127.0.0.1", resolve=FakeNames(["127.0.0.1"]), tls=trusting)
+
+    async with serving(tls) as server:
+        server.answers |= {"/open": reply(200), "/close": close}
+        origin = f"{scheme}://api.example:{server.port}"
+        for path in ("/open", "/open", "/close"):
+            await client.send(request(origin + path))
+        assert server.connections == 1
+        await server.all_closed()
+        # A request that writes is not sent again: a connection that is gone must be known before.
+        assert (await client.send(request(f"{origin}/open", method="POST"))).status == 200
+        assert server.connections == 2
 
 
 async def test_https_to_a_plain_server_fails_to_connect(make_client: MakeClient) -> None:

@@ -264,7 +264,7 @@ async def test_secrets_in_items_are_masked_in_keys_and_values(bank: Bank) -> Non
 
     [finished] = [event for event in of(e.NodeFinished, events) if event.node == "send"]
     assert finished.outputs["main"].to_json() == [MASKED_ECHO]
-    assert await bank.leaked() == []
+    assert bank.leaked() == []
 
 
 async def test_of_several_credentials_all_secrets_are_masked_whole(bank: Bank) -> None:
@@ -282,7 +282,7 @@ async def test_secrets_in_failures_and_hints_are_masked_also_when_they_are_tried
 
     for event in (*of(e.ItemsRetried, events), *of(e.NodeFailed, events), *of(e.Finished, events)):
         assert (event.failure.message, event.failure.hint) == ("*** is not known", "Look at ***.")
-    assert await bank.leaked() == []
+    assert bank.leaked() == []
 
 
 async def test_what_a_node_noted_of_its_items_is_masked(bank: Bank) -> None:
@@ -291,7 +291,7 @@ async def test_what_a_node_noted_of_its_items_is_masked(bank: Bank) -> None:
 
     [done] = of(e.ItemsFinished, events)
     assert [item["echo"]["headers"] for item in done.items.to_json()] == [["token ***"]] * 2
-    assert await bank.leaked() == []
+    assert bank.leaked() == []
 
 
 async def test_a_crash_that_quotes_the_secret_is_logged_and_journaled_masked(bank: Bank) -> None:
@@ -310,7 +310,7 @@ async def test_a_crash_that_quotes_the_secret_is_logged_and_journaled_masked(ban
     assert 'raise ValueError(f\\"could not parse {secret}\\")' in stream.getvalue()
     assert "tôken" not in stream.getvalue()
     assert "t\\u00f4ken" not in stream.getvalue()
-    assert await bank.leaked() == []
+    assert bank.leaked() == []
 
 
 class Elsewhere:
@@ -333,7 +333,7 @@ async def test_what_comes_back_from_another_process_is_masked(tmp_path: Path) ->
         assert first.json == {"secret": ["***"]}
         assert second.error is not None
         assert second.error.message == of(e.ItemsRetried, events)[0].failure.message == "*** failed"
-        assert await bank.leaked() == []
+        assert bank.leaked() == []
 
 
 # --- stopped ---

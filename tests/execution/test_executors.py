@@ -13,7 +13,7 @@ from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.ports import Executor
 from budflow.execution.process_pool import ProcessPool
 from budflow.model import event as e
-from budflow.runner import SealedHandOver
+from budflow.runner import open_hand_over
 from tests.egress.loopback import Loopback, reply, serving
 from tests.execution.fakes import until
 from tests.execution.heavy_nodes import open_test_runner
@@ -118,7 +118,7 @@ PURE = {
 
 @asynccontextmanager
 async def in_process() -> AsyncIterator[Executor]:
-    pool = ProcessPool(functools.partial(open_test_runner, ("127.0.0.1",)), size=1, hand_over=SealedHandOver())
+    pool = ProcessPool(functools.partial(open_test_runner, ("127.0.0.1",)), size=1, hand_over=open_hand_over())
     opened = open_test_runner(heavy=pool)
     yield InProcessExecutor(opened.tools, RUNNER)
     await pool.close()

@@ -9,10 +9,10 @@ import pytest
 
 from budflow.execution.hand_over import (
     NO_HAND_OVER,
-    Ask,
     Giving,
     HandOverMissing,
     NotHandedOver,
+    PutQuestion,
     Taking,
     TicketRefused,
     ask_nobody,
@@ -43,11 +43,11 @@ def run_with(**credentials: OpenCredential) -> NodeRun:
         http=FakeHttp(),
         on_retry=lambda *told: None,
     )
-    run.credentials = credentials
+    run.give(credentials)
     return run
 
 
-def answering(giving: Giving) -> Ask:
+def answering(giving: Giving) -> PutQuestion:
     """Questions answered in another loop, as a process that asks blocks."""
 
     def ask(question: bytes) -> bytes:
@@ -126,7 +126,7 @@ async def test_what_was_sealed_with_another_ticket_does_not_open() -> None:
 
 def reopening(run: NodeRun, reopened: Callable[[], Any]) -> None:
     async def reopen() -> None:
-        run.credentials = {"auth": reopened()}
+        run.give({"auth": reopened()})
 
     run.reopen = reopen
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from budflow.execution.masking import mask_result, masked_items, redaction_of
+from budflow.execution.masking import mask_result, masked_items
 from budflow.execution.node_result import NodeResult
-from budflow.model.credential_kind import OpenCredential
+from budflow.model.credential_kind import OpenCredential, redaction_of
 from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, Item, ItemError
 from tests.execution.vault import Token

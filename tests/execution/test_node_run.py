@@ -25,7 +25,7 @@ def run_of(http: FakeHttp, params: dict[str, Any], **credentials: OpenCredential
 
     def on_retry(_tries: int, _failed: int, _seconds: float, _failure: Failure) -> None: ...
 
-    return NodeRun(
+    run = NodeRun(
         node=plan.nodes[plan.index["ask"]],
         items=[Item({"a": 1}), Item({"a": 2})],
         ports={"main": range(2)},
@@ -34,13 +34,14 @@ def run_of(http: FakeHttp, params: dict[str, Any], **credentials: OpenCredential
         effect_scope="exe_1",
         http=http,
         on_retry=on_retry,
-        credentials=credentials,
     )
+    run.give(credentials)
+    return run
 
 
 async def test_expressions_read_the_fields_of_the_nodes_own_credential() -> None:
     http = FakeHttp()
-    headers = {"X-User": "{{ $secrets.auth.user }}-{{ $json.a }}", "X-Password": "{{ $secrets.auth.password }}"}
+    headers = {"X-User": "{{ $secrets.auth.user + '-' + str($json.a) }}", "X-Password": "{{ $secrets.auth.password }}"}
 
     await run_node(run_of(http, {"headers": headers}, auth=AUTH))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from budflow.errors import BudflowError
-from budflow.execution import node_credentials, node_work, repeat
+from budflow.execution import node_result, node_work, repeat
 from budflow.execution.held import Held
 from budflow.execution.journal import Journal
 from budflow.execution.node_credentials import NodeCredentials
@@ -227,7 +227,7 @@ MUTANTS_BESIDE: dict[str, tuple[str, object, str, Any]] = {
         "reopen",
         NodeCredentials.open,
     ),
-    "what comes back is not masked": ("credentials", node_credentials, "redaction_of", lambda _: Redaction(())),
+    "what comes back is not masked": ("credentials", node_result, "redaction_of", lambda _: Redaction(())),
 }
 
 

@@ -167,7 +167,8 @@ async def test_what_is_not_json_is_not_sent() -> None:
 
 
 async def test_of_credentials_only_the_slots_are_sent() -> None:
-    run = replace(run_of({"type": "flow.no_op"}), credentials={"auth": bearer("canary-of-a-segment")})
+    run = run_of({"type": "flow.no_op"})
+    run.give({"auth": bearer("canary-of-a-segment")})
 
     packed = pack(run, "the ticket")
 
@@ -176,7 +177,8 @@ async def test_of_credentials_only_the_slots_are_sent() -> None:
 
 
 async def test_credentials_that_nobody_gives_fail_every_item() -> None:
-    run = replace(run_of({"type": "flow.no_op"}), credentials={"auth": bearer("canary-of-a-segment")})
+    run = run_of({"type": "flow.no_op"})
+    run.give({"auth": bearer("canary-of-a-segment")})
 
     result = await elsewhere(run)
 

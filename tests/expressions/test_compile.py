@@ -195,6 +195,16 @@ def test_a_secret_leaves_only_whole(scope: Scope, evaluate: Evaluate) -> None:
         compile_template("Bearer {{ $secrets.token }}").evaluate(scope)
 
 
+@pytest.mark.parametrize("expression", ["'Bearer ' + $secrets.token", "str($secrets.token)", "[$secrets.token]"])
+def test_a_secret_that_is_to_become_part_of_something_is_told_to_stand_alone(
+    evaluate: Evaluate, expression: str
+) -> None:
+    with pytest.raises(ExpressionFailed) as caught:
+        evaluate(expression)
+
+    assert "$secrets.SLOT.FIELD" in caught.value.hint
+
+
 def test_templates_of_the_same_text_are_compiled_once() -> None:
     assert compile_template("{{ $json.once }}") is compile_template("{{ $json.once }}")
 

@@ -41,6 +41,15 @@ def test_a_parameter_that_takes_no_secret_is_given_none(params: dict[str, Any], 
     assert problem.blocks == "run"
 
 
+@pytest.mark.parametrize("text", ["Bearer {{ $secrets.auth.token }}", "{{ $json.user }}:{{ $secrets.auth.token }}"])
+def test_a_secret_within_a_text_is_told_before_it_fails_in_an_execution(text: str) -> None:
+    problem = only(checked(reading({"headers": {"Authorization": text}}, auth="crm"), ["start > ask"]))
+
+    assert (problem.code, problem.path) == ("expression.secret_in_text", "/nodes/ask/params/headers/Authorization")
+    assert problem.blocks == "run"
+    assert "bearer" in problem.hint
+
+
 def test_a_slot_that_the_type_has_not_is_told_with_those_that_it_has() -> None:
     problem = only(checked(reading({"headers": {"X": "{{ $secrets.auht.token }}"}}, auth="crm"), ["start > ask"]))
 

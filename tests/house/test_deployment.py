@@ -109,6 +109,15 @@ def test_every_part_of_ray_asks_for_the_token(services: dict[str, Any]) -> None:
         assert node["environment"]["RAY_AUTH_TOKEN"] == "${RAY_AUTH_TOKEN:?}"
 
 
+def test_only_the_main_gets_the_encryption_keys_and_its_own_ray_node_does_not(services: dict[str, Any]) -> None:
+    holders = {
+        name for name, service in services.items() if "BUDFLOW_ENCRYPTION_KEYS" in service.get("environment", {})
+    }
+
+    assert holders == {"main"}
+    assert "env -u BUDFLOW_ENCRYPTION_KEYS" in ray_start_of(services["main"]).partition("ray start")[0]
+
+
 def test_only_sandboxd_may_hold_the_docker_socket(services: dict[str, Any]) -> None:
     holders = {name for name, service in services.items() if "docker.sock" in json.dumps(service)}
 

@@ -4,6 +4,7 @@ import pytest
 from pydantic import Field
 
 from budflow.model.problem import WorkflowInvalid
+from budflow.services.credential_inputs import Hosts
 from budflow.services.use_case import RequestModel
 from mcp_server.arguments import ArgumentsInvalid, read_arguments
 
@@ -32,6 +33,16 @@ def test_nothing_points_to_the_website_of_a_library() -> None:
         read_arguments(Wanted, {"limit": "many"})
 
     assert "pydantic" not in str(raised.value)
+
+
+def test_what_a_check_of_our_own_says_is_told_without_words_of_a_library() -> None:
+    class Ask(RequestModel):
+        hosts: Hosts = Field(description="Where it is sent.")
+
+    with pytest.raises(ArgumentsInvalid) as raised:
+        read_arguments(Ask, {"hosts": ["https://api.example.com/v1"]})
+
+    assert str(raised.value).startswith("`hosts.0`: write a host such as")
 
 
 def test_json_in_a_string_is_read() -> None:

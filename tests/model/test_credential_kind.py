@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import pytest
@@ -67,6 +68,39 @@ def test_expressions_get_the_fields_with_the_secret_ones_opaque() -> None:
 
     assert fields["user"] == "u"
     assert fields["token"] == Secret("canary-1")
+
+
+class KeyAsUser(CredentialKind):
+    """A text that may be secret, such as a user without a password."""
+
+    name: ClassVar[str] = "key_as_user"
+
+    user: str = Field(description="User.")
+
+    def secrets(self) -> Iterator[str]:
+        """The user."""
+        yield self.user
+
+
+def test_a_text_that_is_to_be_masked_is_opaque_too() -> None:
+    opened = OpenCredential("crd_1", "crm", "key_as_user", KeyAsUser(user="canary-5"), ("api.example.com",))
+
+    assert opened.fields() == {"user": Secret("canary-5")}
+
+
+class Proving(Nested):
+    """Proves the secret and never sends it."""
+
+    name: ClassVar[str] = "proving"
+    sends_secrets: ClassVar[bool] = False
+
+
+def test_a_secret_that_is_never_sent_is_given_to_no_expression() -> None:
+    values = Proving.model_validate({"user": "u", "token": "canary-1", "headers": {"a": "canary-2"}, "many": []})
+
+    opened = OpenCredential("crd_1", "crm", "proving", values, ("api.example.com",))
+
+    assert opened.fields() == {"user": "u", "many": []}
 
 
 def test_it_goes_where_it_may() -> None:

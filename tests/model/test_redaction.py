@@ -6,6 +6,7 @@ import html
 import json
 import pickle
 import re
+import tracemalloc
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -32,7 +33,9 @@ FORMS: dict[str, Callable[[str], str]] = {
     "json in json": lambda text: json.dumps(json.dumps({"key": text})),
     "html": html.escape,
     "html but quotes": lambda text: html.escape(text, quote=False),
-    "repr": lambda text: repr(text) if "'" not in text else text,
+    "repr": repr,
+    "repr of bytes": lambda text: repr(text.encode()),
+    "repr of bytes with both quotes": lambda text: repr(b"'\"" + text.encode()),
 }
 ODD = 'p@ss/wö rd+"quoted"&<\'%\\x'
 
@@ -57,9 +60,14 @@ def test_every_form_is_masked(form: str, secret: str) -> None:
     assert len(masked) <= len("before  after") + len("***") + len('key="\\"{}:') * 2
 
 
-@given(secret=secrets, before=around, after=around, form=st.sampled_from(["plain", "hex", "component", "json"]))
+@given(
+    secret=secrets,
+    before=around,
+    after=around,
+    form=st.sampled_from(["plain", "hex", "component", "json", "repr", "repr of bytes"]),
+)
 def test_no_form_survives_in_any_text(secret: str, before: bytes, after: bytes, form: str) -> None:
-    written = FORMS[form](secret).strip('"')
+    written = FORMS[form](secret).removeprefix("b")[1:-1] if "repr" in form else FORMS[form](secret).strip('"')
 
     assert written not in Redaction([secret]).text(before.hex() + written + after.hex()) or written in "***"
 
@@ -187,3 +195,21 @@ def _texts_with(value: object, secret: str) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for part in value for text in _texts_with(part, secret)]
     return []
+
+
+@pytest.mark.parametrize("secret", ["aaaaaa", "abaaba", "abcabc", "xyzxyzx"])
+def test_a_secret_that_overlaps_itself_leaves_nothing_standing(secret: str) -> None:
+    redaction = Redaction([secret])
+    for size in range(len(secret), 3 * len(secret) + 1):
+        chained = (secret * 3)[:size]
+        for text in (chained, f"-{chained}-", f"{chained}-{chained}"):
+            covered = {at + n for at in range(len(text)) if text.startswith(secret, at) for n in range(len(secret))}
+            left = "".join(sign for at, sign in enumerate(text) if at not in covered)
+            assert redaction.text(text).replace("***", "") == left
+
+
+def test_an_answer_full_of_a_secret_takes_neither_long_nor_much_memory() -> None:
+    tracemalloc.start()
+    assert Redaction(["a" * 6]).text("a" * 1_000_000) == "***"
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()

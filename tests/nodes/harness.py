@@ -205,7 +205,7 @@ async def _run_items(
         except BudflowError as error:
             ran.failed[index] = error
             continue
-        ran.put("main", made, index)
+        ran.put("main", _as_item(made), index)
 
 
 def _body(body: Body | Mapping[str, Any], http: FakeHttp, callee: Callee) -> Body:

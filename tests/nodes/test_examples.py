@@ -6,6 +6,7 @@ import pytest
 
 from budflow.graph.validate import check
 from budflow.model.node import Example, NodeSpec
+from tests.canaries.kept import first_that_fits, one_of
 from tests.nodes.control_play import World
 from tests.nodes.fake_files import FakeFiles
 from tests.nodes.harness import LIBRARY, run
@@ -15,6 +16,11 @@ EXAMPLES = [
     for spec in LIBRARY.types()
     for example in spec.examples
 ]
+
+
+def required_slots(spec: NodeSpec) -> list[str]:
+    """What a node of the type cannot do without: an example names no credentials."""
+    return [name for name, slot in spec.credentials.items() if slot.required]
 
 
 @pytest.mark.parametrize(("spec", "example"), EXAMPLES)
@@ -29,6 +35,7 @@ def test_an_example_gives_what_it_says(spec: NodeSpec, example: Example) -> None
         bodies=example.bodies,
         world=World(answered=example.answered),
         files=files,
+        credentials={slot: one_of(first_that_fits(spec.credentials[slot])).opened() for slot in required_slots(spec)},
     )
 
     assert ran.ports == {port: list(items) for port, items in example.expect.items()}
@@ -39,7 +46,8 @@ def test_an_example_gives_what_it_says(spec: NodeSpec, example: Example) -> None
 
 @pytest.mark.parametrize(("spec", "example"), EXAMPLES)
 def test_the_validator_accepts_an_example_in_a_workflow(spec: NodeSpec, example: Example) -> None:
-    nodes: dict[str, Any] = {"subject": {"type": spec.name, "params": example.params, "bodies": example.bodies}}
+    subject = {"type": spec.name, "params": example.params, "bodies": example.bodies}
+    nodes: dict[str, Any] = {"subject": {**subject, "credentials": dict.fromkeys(required_slots(spec), "crm")}}
     ports = spec.input_ports(example.params)
     if not spec.trigger:
         nodes["start"] = {"type": "trigger.manual"}

@@ -13,7 +13,7 @@ from budflow.model.execution import Execution, Place
 from budflow.model.failure import Failure
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
-from budflow.runner import Runner, SealedHandOver
+from budflow.runner import Runner, open_hand_over
 from ray_jobs import runner as module
 from ray_jobs.executor import RayExecutor
 from ray_jobs.runner import RunnerActor, RunUnknown
@@ -197,7 +197,7 @@ async def test_what_is_sealed_for_another_ask_fails_the_node(actor: RunnerActor)
             actor, Flow({"fetch": {**flow.nodes["fetch"], "credentials": {"auth": "crm"}}}, flow.edges)
         )
         [ask] = report.credential_asks
-        sealed = SealedHandOver().seal(bearer("a-token", "*"), ask.public_key, ask_info("exe_2", ask.number))
+        sealed = open_hand_over().seal(bearer("a-token", "*"), ask.public_key, ask_info("exe_2", ask.number))
 
         await actor.hand_over("exe_1", ask.number, sealed)
         report = await resume(actor, durable=True)

@@ -6,17 +6,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from budflow.app import open_temporary
-from budflow.model.credential_kind import OpenCredential
+from budflow.model.credential import CredentialRecord
+from budflow.model.credential_kind import OpenCredential, Probed
 from budflow.model.http import HttpRequest
 from budflow.model.principal import OWNER, Principal
 from budflow.services.create_credential import CreateCredential, create_credential
-from budflow.services.credential_ports import Probed
 from budflow.services.credential_views import CredentialView
+from budflow.services.update_credential import UpdateCredential, update_credential
 from budflow.services.use_case import Services
 from budflow.settings import Settings
 
 CANARY = "canary-4f1d9b7e02a6"
+OTHER = "canary-other-91c2"
 PUBLIC_URL = "https://flows.example"
 
 ADA = replace(OWNER, id="ada")
@@ -71,3 +75,17 @@ async def create(services: Services, principal: Principal = ADA, **different: An
         "hosts": ["crm.example"],
     }
     return await create_credential(services, principal, CreateCredential.model_validate({**ordinary, **different}))
+
+
+async def update(services: Services, principal: Principal = ADA, **changes: Any) -> CredentialView:
+    """Change what `create` stored."""
+    return await update_credential(
+        services, principal, UpdateCredential.model_validate({"credential": "crm-token", **changes})
+    )
+
+
+async def stored(services: Services, reference: str = "crm-token") -> tuple[CredentialRecord, dict[str, Any]]:
+    """A credential as it is at rest, and its values."""
+    record = await services.store.get_credential("default", reference)
+    assert record is not None
+    return record, orjson.loads(services.cipher.open(record))

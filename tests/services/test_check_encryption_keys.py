@@ -32,6 +32,21 @@ async def test_every_key_that_a_credential_needs_must_be_there(tmp_path: Path) -
         await check_encryption_keys(store, given_cipher(2, 3))
     assert caught.value.details == {"keys": [first.newest]}
 
+    assert "BUDFLOW_ENCRYPTION_KEYS_LOST" in caught.value.hint  # The way out, where the key is gone for good.
+
     with pytest.raises(EncryptionKeyMissing) as caught:
         await check_encryption_keys(store, AesCipher(open_key_ring((), tmp_path)))
     assert caught.value.details == {"keys": sorted((first.newest, third.newest))}
+
+
+async def test_keys_that_are_told_to_be_lost_are_logged_and_stop_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, lost = MemoryStore(), given_cipher(1)
+    await store.add_credential(sealed_record(lost))
+
+    await check_encryption_keys(store, AesCipher(open_key_ring((), tmp_path)), lost=True)
+
+    [record] = caplog.records
+    assert (record.message, record.levelname) == ("encryption.keys_lost", "ERROR")
+    assert record.__dict__["fields"]["keys"] == [lost.newest]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from budflow.model.credential import CredentialNotFound, HostRefused
+from budflow.model.credential_kind import Probed
 from budflow.model.principal import PermissionMissing, Principal
 from budflow.services import test_credential as testing
-from budflow.services.credential_ports import Probed
 from budflow.services.use_case import Services
 from tests.services.credentials import ADA, CANARY, EVE, FakeProber, create, open_services
 

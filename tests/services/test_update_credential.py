@@ -1,11 +1,9 @@
-"""Changing a credential: what is left out stays, hosts widen only with the secrets, and no change is lost."""
+"""Changing a credential: what is left out stays, and hosts widen only with the secrets."""
 
-import asyncio
 import logging
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
 from pydantic import ValidationError
 
@@ -14,33 +12,16 @@ from budflow.model.credential import (
     CredentialConflict,
     CredentialNameTaken,
     CredentialNotFound,
-    CredentialRecord,
     CredentialUnreadable,
 )
 from budflow.model.principal import PermissionMissing, Principal
 from budflow.services.credential_values import CredentialInvalid
-from budflow.services.credential_views import CredentialView
 from budflow.services.delete_credential import DeleteCredential, delete_credential
-from budflow.services.rotate_encryption_key import RotateEncryptionKey, rotate_encryption_key
-from budflow.services.update_credential import UpdateCredential, ValuesNeeded, update_credential
-from budflow.services.use_case import Services
-from tests.services.credentials import ADA, BOB, CANARY, EVE, create, open_services
+from budflow.services.update_credential import UpdateCredential, ValuesNeeded
+from tests.services.credentials import ADA, BOB, CANARY, EVE, OTHER, create, open_services, stored, update
 
-OTHER = "canary-other-91c2"
 EVE_HERE = replace(ADA, id="eve")
 BASIC: dict[str, Any] = {"kind": "basic", "values": {"user": "ada", "password": CANARY}}
-
-
-async def update(services: Services, principal: Principal = ADA, **changes: Any) -> CredentialView:
-    return await update_credential(
-        services, principal, UpdateCredential.model_validate({"credential": "crm-token", **changes})
-    )
-
-
-async def stored(services: Services, reference: str = "crm-token") -> tuple[CredentialRecord, dict[str, Any]]:
-    record = await services.store.get_credential("default", reference)
-    assert record is not None
-    return record, orjson.loads(services.cipher.open(record))
 
 
 async def test_what_is_left_out_stays() -> None:
@@ -124,6 +105,17 @@ async def test_more_hosts_need_all_secret_values_anew() -> None:
 
     assert (view.hosts, view.revision) == (["*"], 2)
     assert values == {"user": "ada", "password": OTHER}
+
+
+async def test_a_key_that_stands_as_the_user_must_be_given_anew_too() -> None:
+    async with open_services() as services:
+        await create(services, kind="basic", values={"user": CANARY, "password": ""})
+
+        for values in ({"password": ""}, {"password": "known"}, {"password": None}):
+            with pytest.raises(ValuesNeeded, match="`user`"):
+                await update(services, hosts=["evil.example"], values=values)
+
+        assert (await stored(services))[0].hosts == ("crm.example",)
 
 
 async def test_fewer_hosts_need_nothing_and_are_sealed_with_the_value() -> None:
@@ -236,58 +228,6 @@ async def test_the_log_says_who_changed_which(caplog: pytest.LogCaptureFixture) 
         ("credential.changed", made.id, "bob"),
         ("credential.deleted", made.id, "eve"),
     ]
-
-
-# --- with others ---------------------------------------------------------------------------------------------------
-
-
-async def test_changes_of_two_at_once_are_both_kept() -> None:
-    values = {"user": "ada", "password": CANARY}
-    async with open_services() as services:
-        await create(services, kind="basic", values=values, hosts=["a.example", "b.example"])
-
-        await asyncio.gather(
-            update(services, values={"user": "eve"}),
-            update(services, BOB, values={"password": OTHER}),
-            update(services, hosts=["a.example"]),
-            update(services, grants={"project": True}),
-        )
-        record, kept = await stored(services)
-
-    assert kept == {"user": "eve", "password": OTHER}
-    assert (record.hosts, record.grants.project, record.revision) == (("a.example",), True, 4)
-
-
-async def test_of_two_with_the_same_expected_revision_one_wins() -> None:
-    async with open_services() as services:
-        await create(services)
-
-        ended = await asyncio.gather(
-            *(update(services, values={"token": f"value-{n}"}, expected_revision=1) for n in range(4)),
-            return_exceptions=True,
-        )
-        record, _ = await stored(services)
-
-    assert sorted(type(one).__name__ for one in ended) == [*["CredentialConflict"] * 3, "CredentialView"]
-    assert record.revision == 2
-
-
-async def test_changes_and_a_rotation_of_the_key_go_on_at_the_same_time() -> None:
-    async with open_services() as services:
-        for number in range(20):
-            await create(services, name=f"c{number}")
-
-        rotating = asyncio.create_task(rotate_encryption_key.run(services, ADA, RotateEncryptionKey()))
-        await asyncio.gather(
-            *(update(services, credential=f"c{number}", values={"token": f"value-{number}"}) for number in range(20)),
-            *(update(services, credential=f"c{number}", grants={"project": True}) for number in range(20)),
-        )
-        rotated = await rotating
-        kept = [await stored(services, f"c{number}") for number in range(20)]
-
-    assert rotated.left == []
-    assert [values for _, values in kept] == [{"token": f"value-{number}"} for number in range(20)]
-    assert all(record.grants.project for record, _ in kept)
 
 
 async def test_a_change_holds_from_the_next_opening_on() -> None:

@@ -15,7 +15,7 @@ from budflow.asgi.page import MEDIA_TYPE
 from budflow.model.credential import CredentialRecord
 from budflow.model.identity import utc_now
 from budflow.services import credential_links
-from budflow.services.credential_record import values_of
+from budflow.services.credential_seal import values_of
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.memory.store import MemoryStore
 from tests.http_server import HttpServer, open_http_server
@@ -47,7 +47,7 @@ async def stored(server: HttpServer, name: str = "crm") -> CredentialRecord | No
 async def sealed_values(server: HttpServer, name: str = "crm") -> dict[str, Any]:
     record = await stored(server, name)
     assert record is not None
-    return values_of(server.runtime.services, record)
+    return values_of(record, server.runtime.services.cipher)
 
 
 def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
@@ -55,6 +55,17 @@ def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     assert (answer.status_code, shape["code"], shape["instance"]) == (status, code, "/credential-request/")
     assert shape["hint"]
     return shape
+
+
+async def test_the_page_says_in_words_where_a_value_is_in_danger(server: HttpServer) -> None:
+    path = await path_of(server, hosts=["crm.example", "*", "http://*:8080", "http://crm.internal", "*.crm.example"])
+
+    page = (await server.stranger.get(path, headers=PAGE)).text
+
+    assert (
+        "<dd>crm.example, * (every server there is), http://*:8080 (every server there is, not encrypted on the way), "
+        "http://crm.internal (not encrypted on the way), *.crm.example</dd>"
+    ) in page
 
 
 async def test_looking_shows_what_is_asked_and_uses_nothing_up(server: HttpServer) -> None:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from budflow.services.credential_entries import Entry, entries_of
+from budflow.services.kind_fields import KindField, fields_of
 from budflow.web.value_form import inputs_html, values_of
-from tests.services.test_credential_entries import PEM, Everything
+from tests.services.test_kind_fields import PEM, Everything
 
 
 @pytest.fixture
-def entries() -> tuple[Entry, ...]:
-    return entries_of(Everything.model_json_schema())
+def fields() -> tuple[KindField, ...]:
+    return fields_of(Everything.model_json_schema())
 
 
-def test_what_is_shown_is_escaped_and_nothing_secret_is_kept_by_a_browser(entries: tuple[Entry, ...]) -> None:
-    page = inputs_html(entries, {"token": ["It is <i>wrong</i>."]})
+def test_what_is_shown_is_escaped_and_nothing_secret_is_kept_by_a_browser(fields: tuple[KindField, ...]) -> None:
+    page = inputs_html(fields, {"token": ["It is <i>wrong</i>."]})
 
     assert "Who &lt;you&gt; are." in page
     assert "It is &lt;i&gt;wrong&lt;/i&gt;." in page
@@ -23,9 +23,9 @@ def test_what_is_shown_is_escaped_and_nothing_secret_is_kept_by_a_browser(entrie
     assert page.count('type="password" name="value.headers.value"') == 5
 
 
-def test_what_is_entered_gets_the_types_of_the_fields(entries: tuple[Entry, ...]) -> None:
+def test_what_is_entered_gets_the_types_of_the_fields(fields: tuple[KindField, ...]) -> None:
     values = values_of(
-        entries,
+        fields,
         {
             "value.user": "ada",
             "value.token": "  t0ken ",
@@ -56,11 +56,11 @@ def test_what_is_entered_gets_the_types_of_the_fields(entries: tuple[Entry, ...]
 
 
 @pytest.mark.parametrize("text", ["1.5", "nan", "1e999", "many"])
-def test_a_number_that_does_not_fit_is_left_to_be_refused(entries: tuple[Entry, ...], text: str) -> None:
-    port = values_of(entries, {"value.port": text})["port"]
+def test_a_number_that_does_not_fit_is_left_to_be_refused(fields: tuple[KindField, ...], text: str) -> None:
+    port = values_of(fields, {"value.port": text})["port"]
 
     assert str(port) == text
 
 
-def test_a_form_of_nothing_has_no_values_but_what_is_not_checked(entries: tuple[Entry, ...]) -> None:
-    assert values_of(entries, {}) == {"raw": False}
+def test_a_form_of_nothing_has_no_values_but_what_is_not_checked(fields: tuple[KindField, ...]) -> None:
+    assert values_of(fields, {}) == {"raw": False}

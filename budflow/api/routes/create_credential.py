@@ -16,7 +16,7 @@ ROUTE = Route(
         body={
             "kind": "bearer",
             "name": "crm-token",
-            "values": {"token": "…"},
+            "values": {"token": "crm-4f1b9a6e02d7"},
             "hosts": ["crm.example"],
             "probe": {"method": "GET", "url": "https://crm.example/me"},
         },

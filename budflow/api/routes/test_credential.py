@@ -10,7 +10,7 @@ ROUTE = Route(
     CredentialTest,
     CredentialTestView,
     Example(
-        answer={"works": True, "answer": "GET https://crm.example/me answered 200."},
+        answer={"works": True, "answer": "GET https://crm.example/me was answered with 200 OK."},
         parameters={"credential": "crm-token"},
         body={"probe": {"url": "https://crm.example/me"}},
     ),

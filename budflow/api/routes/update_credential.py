@@ -14,6 +14,6 @@ ROUTE = Route(
     Example(
         answer={**CREDENTIAL, "revision": 2, "updated_at": "2026-01-06T09:00:00Z"},
         parameters={"credential": "crm-token"},
-        body={"values": {"token": "…"}, "expected_revision": 1},
+        body={"values": {"token": "crm-4f1b9a6e02d7"}, "expected_revision": 1},
     ),
 )

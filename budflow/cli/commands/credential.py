@@ -1,11 +1,12 @@
 """budflow credential: store, grant, test and rotate secrets, whose values are written and never read."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from budflow.cli.client import Client, connect
-from budflow.cli.credential_changes import changed_grants, changed_hosts
+from budflow.cli.credential_changes import changed_hosts, grants_named, require_granted
 from budflow.cli.credential_options import (
     Cursor,
     FileOption,
@@ -32,7 +33,7 @@ from budflow.cli.exit_codes import FAILED, UsageError
 from budflow.cli.options import AsJson
 from budflow.cli.report import out, progress, write_json, write_page
 from budflow.graph.suggest import closest
-from budflow.services.credential_entries import Entry, entries_of
+from budflow.services.kind_fields import KindField, fields_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Store, grant, test and rotate secrets, whose values are written and never read."
@@ -61,7 +62,7 @@ def add(
       budflow credential add --kind basic --name mail --host mail.example.com --grant project --file values.json
     """
     with connect(ctx.obj) as client:
-        values = values_from_prompt(_entries(client, kind)) if file is None else values_from_file(file)
+        values = values_from_prompt(_fields(client, kind)) if file is None else values_from_file(file)
         view = client.post(
             "/credentials",
             {
@@ -69,7 +70,7 @@ def add(
                 "name": name,
                 "values": values,
                 "hosts": host or [],
-                "grants": changed_grants({}, grant or (), ()) if grant else None,
+                "grants": grants_named(grant) if grant else None,
                 "probe": probe and {"url": probe},
             },
         )
@@ -160,11 +161,15 @@ def update(
             change["probe"] = None if probe is None else {"url": probe}
         if host or remove_host:
             change["hosts"] = changed_hosts(before["hosts"], host or (), remove_host or ())
-        if grant or revoke:
-            change["grants"] = changed_grants(before["grants"], grant or (), revoke or ())
+        # Not the grants as a whole, which somebody else may be changing as well.
+        if grant:
+            change["grant"] = grants_named(grant)
+        if revoke:
+            require_granted(before["grants"], revoke)
+            change["revoke"] = grants_named(revoke)
         if file is not None:
             change["values"] = values_from_file(file)
-        elif prompt and (entered := values_from_prompt(_entries(client, before["kind"]), all_optional=True)):
+        elif prompt and (entered := values_from_prompt(_fields(client, before["kind"]), all_optional=True)):
             change["values"] = entered
         if not change:
             raise UsageError("There is nothing to change.", hint="Name what to change; see --help.")
@@ -188,14 +193,15 @@ def delete(
 
     Example: budflow credential delete crm --yes
     """
-    if not yes:
-        typer.confirm(f"Delete {name} for good?", abort=True, err=True)
     with connect(ctx.obj) as client:
+        if not yes:
+            latest = client.get(f"/credentials/{name}/uses", limit=1)["uses"]
+            typer.confirm(f"{_last_use(latest)} Delete {name} for good?", abort=True, err=True)
         view = client.delete(f"/credentials/{name}")
     if as_json:
         write_json(view)
     else:
-        out().print(f"{name} is deleted.", markup=False)
+        out().print(f"{name} is deleted. Who used it: budflow credential uses {view['deleted']}", markup=False)
 
 
 @app.command()
@@ -272,7 +278,7 @@ def request(
 
     Example: budflow credential request --kind bearer --name crm --host crm.example.com --reason "To read prices"
     """
-    grants = changed_grants({}, grant, ()) if grant else None
+    grants = grants_named(grant) if grant else None
     body = {"kind": kind, "name": name, "hosts": host or [], "grants": grants, "reason": reason}
     with connect(ctx.obj) as client:
         view = client.post("/credential-requests", body)
@@ -302,6 +308,13 @@ def rotate_key(ctx: typer.Context, as_json: AsJson = False) -> None:
         raise typer.Exit(FAILED)
 
 
+def _last_use(latest: Sequence[Mapping[str, Any]]) -> str:
+    if not latest:
+        return "No node has used it."
+    [use] = latest
+    return f"It was last used at {moment(use['used_at'])}, by `{use['node']}` of {use['workflow_id']}."
+
+
 def _kind(client: Client, name: str) -> dict[str, Any]:
     known = {one["name"]: one for one in client.get("/credential-kinds")["kinds"]}
     if name not in known:
@@ -312,5 +325,5 @@ def _kind(client: Client, name: str) -> dict[str, Any]:
     return found
 
 
-def _entries(client: Client, kind: str) -> tuple[Entry, ...]:
-    return entries_of(_kind(client, kind)["values"])
+def _fields(client: Client, kind: str) -> tuple[KindField, ...]:
+    return fields_of(_kind(client, kind)["values"])

@@ -32,6 +32,14 @@ BYTES_PAGE = 16 * 1024 * 1024
 app = typer.Typer()
 
 
+class CredentialsNeedServer(BudflowError):
+    """This workflow uses credentials, which only a server keeps."""
+
+    code = "run.credentials"
+    http_status = 409
+    hint = "Start `budflow serve`, add them there (`budflow credential add`) and add --record to this command."
+
+
 class SubWorkflowNeedsServer(BudflowError):
     """This workflow calls other workflows, which only a server knows."""
 
@@ -83,7 +91,7 @@ def run(
         with connect(options) as client:
             detail = _run_recorded(client, document, items, trigger, verbose)
     else:
-        _refuse_sub_workflows(document)
+        _refuse_what_needs_a_server(document)
         detail = asyncio.run(_run_here(options, document, items, trigger, verbose))
     if as_json:
         write_json(detail)
@@ -110,7 +118,7 @@ def _leave(execution: Mapping[str, Any], *, quiet: bool) -> None:
     raise typer.Exit(FAILED)
 
 
-def _refuse_sub_workflows(document: object) -> None:
+def _refuse_what_needs_a_server(document: object) -> None:
     """Look through the document and all bodies inside it, which nobody has checked yet."""
     graphs = [document]
     while graphs:
@@ -121,6 +129,8 @@ def _refuse_sub_workflows(document: object) -> None:
                 continue
             if node.get("type") == "flow.sub_workflow":
                 raise SubWorkflowNeedsServer
+            if node.get("credentials"):
+                raise CredentialsNeedServer
             bodies = node.get("bodies")
             graphs.extend(bodies.values() if isinstance(bodies, Mapping) else ())
 

@@ -24,7 +24,8 @@ def validate(
 ) -> None:
     """Check a workflow document and list every problem with what to do about it.
 
-    Exits with 1 when there is a problem. The same validator stands behind creating, publishing and running.
+    Exits with 1 when there is a problem. The same validator stands behind creating, publishing and running; whether the
+    credentials that nodes name are there, and may be used, only they can tell, since a server keeps them.
 
     Examples:
 
@@ -51,4 +52,14 @@ async def _validate(options: Options, text: str) -> ValidationView:
     async with open_temporary(options.settings()) as runtime:
         # A value that is no object is told as a problem of the document, not as one of the request.
         request = ValidateWorkflow.model_construct(document=document)
-        return await validate_workflow(runtime.services, OWNER, request)
+        return _without_credentials(await validate_workflow(runtime.services, OWNER, request))
+
+
+def _without_credentials(view: ValidationView) -> ValidationView:
+    """What was found, but for credentials that are missing here: without a server there are none."""
+    problems = [problem for problem in view.problems if problem.code != "credential.unknown"]
+    blocks = {problem.blocks for problem in problems}
+    can_run = blocks.isdisjoint({"save", "run"})
+    return ValidationView(
+        can_save=view.can_save, can_run=can_run, can_publish=can_run and "publish" not in blocks, problems=problems
+    )

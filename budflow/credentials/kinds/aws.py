@@ -30,6 +30,7 @@ class Aws(CredentialKind):
     """
 
     name: ClassVar[str] = "aws"
+    sends_secrets: ClassVar[bool] = False
 
     access_key_id: str = Field(
         pattern=r"^[A-Za-z0-9_.-]+$",

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from pydantic import Field, field_validator
 
-from budflow.model.credential_kind import CredentialKind
+from budflow.model.credential_kind import CredentialKind, PingPostgres, Probed
 from budflow.model.secret import Secret, SecretText
 
 #: Databases across a network. Files of the server, such as SQLite's, are none that a credential may open.
@@ -25,6 +25,7 @@ SCHEMES = (
     "rediss",
     "sqlserver",
 )
+POSTGRES = frozenset({"postgres", "postgresql"})
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
 
@@ -63,13 +64,27 @@ class DatabaseUrl(CredentialKind):
             )
         return url
 
+    async def check(self, ping_postgres: PingPostgres) -> Probed:
+        """Whether a PostgreSQL database lets the user in; no other protocol is spoken here."""
+        url = self.url.reveal()
+        scheme = url.partition("://")[0].partition("+")[0].lower()
+        if scheme not in POSTGRES:
+            return Probed(None, f"No server was called: nothing here speaks {scheme}.")
+        return await ping_postgres(url)
+
     def secrets(self) -> Iterator[str]:
-        """The address, and the password in it, as it is written and as it is meant."""
+        """The address, and the passwords in it, as they are written and as they are meant."""
         text = self.url.reveal()
         yield text
         authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
-        password = authority.rpartition("@")[0].partition(":")[2]
-        if password:
+        passwords = [authority.rpartition("@")[0].partition(":")[2]]
+        # Some drivers take them from the query as well, such as libpq `password` and `sslpassword`.
+        for name, _, value in (pair.partition("=") for pair in text.partition("?")[2].split("&")):
+            if "password" in name.lower():
+                passwords.append(value)
+        for password in filter(None, passwords):
             yield password
-            if unquote(password) != password:
+            if unquote_plus(password) != password:
+                yield unquote_plus(password)
+            if unquote(password) != unquote_plus(password):
                 yield unquote(password)

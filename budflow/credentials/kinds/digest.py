@@ -52,6 +52,7 @@ class Digest(CredentialKind):
     """
 
     name: ClassVar[str] = "digest"
+    sends_secrets: ClassVar[bool] = False
 
     user: str = Field(
         min_length=1, max_length=1_024, pattern=r"^[^\x00-\x1f\x7f:]+$", description="User.", examples=["camera"]
@@ -65,7 +66,7 @@ class Digest(CredentialKind):
         """As it is: there is nothing to answer before the server asks."""
         return request
 
-    def answer(self, request: HttpRequest, response: HttpResponse, now: datetime) -> HttpRequest | None:
+    def answer(self, request: HttpRequest, response: HttpResponse) -> HttpRequest | None:
         """The request with the answer to the first challenge of a 401 that can be answered."""
         if response.status != 401:
             return None

@@ -1,5 +1,6 @@
 """ssh_key: a user and the private key that lets him into a server (RFC 4252, 7)."""
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Iterator
@@ -7,7 +8,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from budflow.model.credential_kind import STORED, CredentialKind
+from budflow.credentials.key_cost import KeyTooCostly, check_cost
+from budflow.model.credential_kind import STORED, CredentialKind, PingPostgres, Probed
 from budflow.model.secret import Secret, SecretText
 
 PEM = r"^\s*-----BEGIN [A-Z ]*PRIVATE KEY-----[\t\n\r\x20-\x7e]+-----END [A-Z ]*PRIVATE KEY-----\s*$"
@@ -61,7 +63,12 @@ class SshKey(CredentialKind):
         load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
         passphrase = None if self.passphrase is None else self.passphrase.reveal().encode()
         try:
-            public = load(f"{text}\n".encode(), passphrase).public_key()
+            check_cost(text)
+            # Whether the primes of RSA are prime takes up to minutes, in which nothing else runs here. It is for who
+            # signs with the key to ask.
+            public = load(f"{text}\n".encode(), passphrase, unsafe_skip_rsa_key_validation=True).public_key()
+        except KeyTooCostly as error:
+            raise ValueError(f"The private key would take too long to open: {error}.") from None
         except TypeError:
             told = "has no passphrase: leave it out" if passphrase else "has a passphrase: give it too"
             raise ValueError(f"The private key {told}.") from None
@@ -76,6 +83,14 @@ class SshKey(CredentialKind):
             raise ValueError("The private key is of a kind that SSH does not know; make an Ed25519 key.") from None
         digest = hashlib.sha256(base64.b64decode(line.split(b" ")[1])).digest()
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+    async def check(self, ping_postgres: PingPostgres) -> Probed:
+        """Whether the key can be read. No server is named that it could be tried at."""
+        try:
+            fingerprint = await asyncio.to_thread(self.fingerprint)  # A passphrase is slow to try, by design.
+        except ValueError as error:
+            return Probed(False, str(error))
+        return Probed(None, f"The key can be read: its fingerprint is {fingerprint}. No server was called.")
 
     def secrets(self) -> Iterator[str]:
         """The key as it was given and in one line, and the passphrase."""

@@ -14,6 +14,7 @@ from budflow.model.failure import NodeError
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item
 from budflow.model.node import Call, Example, Params, Static, node
+from budflow.model.redaction import NO_REDACTION, Redaction
 from budflow.model.secret import Secret
 from budflow.model.workflow import Effect
 from budflow.nodes.http.headers import HeaderName, HeaderValue, check_framing
@@ -174,10 +175,10 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
     and to no other; redirected to another server the request goes on without it. Its secrets are masked in the answer.
     Where `headers` or `query` read `$secrets.auth`, what they say is all that is sent of it: nothing else is signed.
     """
-    request = _request(call.params, call.key, call.traceparent)
-    response = await call.http.send(request, call.credentials.get(AUTH))
+    request, credential = _request(call.params, call.key, call.traceparent), call.credentials.get(AUTH)
+    response = await call.http.send(request, credential)
     if call.params.fail_on_status and response.status >= 400:
-        raise _refused(request, response)
+        raise _refused(request, response, NO_REDACTION if credential is None else credential.redaction)
     return Item(
         {
             "status": response.status,
@@ -256,10 +257,11 @@ def _headers_of(response: HttpResponse) -> dict[str, str | list[str]]:
     return headers
 
 
-def _refused(request: HttpRequest, response: HttpResponse) -> HttpStatusRefused:
+def _refused(request: HttpRequest, response: HttpResponse, redaction: Redaction) -> HttpStatusRefused:
     """The failure names method, host and status, but not the query, in which credentials may stand."""
     phrase = PHRASES.get(response.status, "")
-    excerpt = " ".join(text_of(response)[: 4 * EXCERPT_CHARACTERS_MAX].split())[:EXCERPT_CHARACTERS_MAX]
+    text = redaction.text(text_of(response))  # Before it is cut: half of a secret would not be known for one.
+    excerpt = " ".join(text[: 4 * EXCERPT_CHARACTERS_MAX].split())[:EXCERPT_CHARACTERS_MAX]
     answer = f"{response.status} {phrase}".strip()
     host = urlsplit(request.url).hostname or "the server"
     return HttpStatusRefused(

@@ -1,5 +1,6 @@
 """The body of an HTTP answer as a JSON value, for http.request."""
 
+import codecs
 from email.message import Message
 from typing import Any, Literal
 
@@ -7,6 +8,9 @@ import orjson
 
 from budflow.model.failure import NodeError
 from budflow.model.http import HttpResponse
+
+#: What Python decodes as well and no server means; punycode takes a time that grows with the square of the length.
+NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 
 
 class HttpAnswerNotJson(NodeError):
@@ -57,8 +61,9 @@ def text_of(response: HttpResponse) -> str:
     """The body in the charset that the answer names, else UTF-8; what cannot be decoded becomes U+FFFD."""
     charset = _content_type(response).get_content_charset() or "utf-8"
     try:
-        return response.body.decode(charset, errors="replace")
-    except LookupError:  # A charset that nobody knows.
+        known = codecs.lookup(charset).name not in NO_CHARSETS
+        return response.body.decode(charset if known else "utf-8", errors="replace")
+    except (LookupError, ValueError):  # A charset that nobody knows, or no name at all.
         return response.body.decode(errors="replace")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 
-from budflow.services.credential_ports import Probed
+from budflow.model.credential_kind import Probed
 
 PORT = 5432
 #: How the connection is protected (libpq, sslmode). Certificates are verified by the authorities this machine trusts.
@@ -27,6 +27,8 @@ ELSEWHERE = frozenset(
 )
 #: SQLSTATEs of a server that refuses who asks, or what for: class 28 (authorization), no such database, no right to it.
 _REFUSING = ("28", "3D000", "42501")
+#: What asyncpg raises of a server that does not say what it expects: of its own, and of Python.
+_GARBLED = (ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError)
 
 #: The addresses of a host and a port, checked: nothing else may be connected to. Raises BudflowError.
 Addresses = Callable[[str, int], Awaitable[Sequence[object]]]
@@ -64,6 +66,9 @@ async def _try_hosts(target: _Target, addresses: Addresses) -> Probed:
                 return Probed(None, f"The certificate of {host} was refused: {error.verify_message}.")
             except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 silent = silent or f"No connection to {host}:{port}: {type(error).__name__}."
+            except _GARBLED as error:
+                # Not in its words, which quote the server.
+                return Probed(None, f"{host} did not answer as PostgreSQL does: {type(error).__name__}.")
     return Probed(None, silent)
 
 

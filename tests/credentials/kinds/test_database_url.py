@@ -67,6 +67,15 @@ def test_the_password_is_masked_as_it_is_written_and_as_it_is_meant(text: str) -
     assert "ary-1" not in Redaction(kind.secrets()).text(text)
 
 
+def test_a_password_in_the_query_is_masked_too() -> None:
+    kind = DatabaseUrl.model_validate({"url": "postgresql://u@db.example/x?sslmode=require&sslPassword=can%40ary+2"})
+    redaction = Redaction(kind.secrets())
+
+    for told in ("can%40ary+2", "can@ary 2", "can@ary+2"):
+        assert redaction.text(f"it says {told} there") == "it says *** there"
+    assert redaction.text("sslmode=require") == "sslmode=require"
+
+
 def test_an_address_without_a_password_is_a_secret_all_the_same() -> None:
     assert list(DatabaseUrl.model_validate({"url": "mysql://root@127.0.0.1/x"}).secrets()) == [
         "mysql://root@127.0.0.1/x"

@@ -14,6 +14,7 @@ from budflow.credentials.find_kinds import find_kinds
 from budflow.egress.client import GuardedClient
 from budflow.egress.policy import AddressPolicy, parse_allow
 from budflow.model.credential_kind import OpenCredential
+from budflow.model.secret import Secret
 from tests.credentials.kinds.requests import NOW, request
 from tests.egress.loopback import Asked, Loopback, reply, serving
 
@@ -114,3 +115,27 @@ async def test_the_others_arrive_as_they_are(client: GuardedClient, server: Loop
     assert (headers.header("X-One"), headers.header("X-Two")) == ("1", "2")
     text = f"{int(NOW.timestamp())}.hello".encode()
     assert signed.header("X-Signature") == hmac.digest(b"Jefe", text, "sha256").hex()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "told"),
+    [
+        ("aws", {**AWS, "service": "s3", "session_token": KEY}, {"access_key_id", "region", "service"}),
+        ("digest", {"user": "camera", "password": KEY}, {"user"}),
+        (
+            "hmac",
+            {"secret": KEY},
+            {"header", "algorithm", "encoding", "prefix", "timestamp_header"},
+        ),
+    ],
+)
+def test_what_only_proves_a_secret_gives_it_to_no_expression(kind: str, values: dict[str, Any], told: set[str]) -> None:
+    assert credential(kind, **values).fields().keys() == told
+
+
+def test_a_key_that_stands_as_the_user_is_opaque_to_expressions() -> None:
+    fields = credential("basic", user=KEY).fields()
+
+    assert KEY not in str(fields)
+    assert fields["user"] == Secret(KEY)
+    assert credential("basic", user="crm", password=KEY).fields()["user"] == "crm"

@@ -1,6 +1,7 @@
 """http.request."""
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +38,25 @@ def test_the_credential_in_the_slot_goes_along_to_be_signed_with() -> None:
 
     assert http.credentials == [TOKEN, None]
     assert http.requests[0] == http.requests[1], "signing is not the node's business"
+
+
+class Known(CredentialKind):
+    """One secret."""
+
+    def secrets(self) -> Iterator[str]:
+        yield "canary-of-many-signs"
+
+
+@pytest.mark.parametrize("before", [5, 185, 199, 790])
+def test_the_excerpt_of_an_answer_does_not_end_in_half_a_secret(before: int) -> None:
+    # In UTF-16 the guarded client finds no secret, and who masks the failure finds none that was cut.
+    body = ("x" * before + "canary-of-many-signs" + " " * 700 + "canary-of-many-signs").encode("utf-16")
+    answer = respond(500, body, ("Content-Type", "text/plain; charset=utf-16"))
+    opened = OpenCredential("crd_1", "crm", "known", Known(), ("a.example",))
+
+    ran = run("http.request", {"url": URL}, [{}], answers=[answer], credentials={"auth": opened})
+
+    assert "cana" not in ran.failed[0].message
 
 
 def test_its_slot_takes_every_kind_that_signs() -> None:

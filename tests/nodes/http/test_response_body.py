@@ -48,3 +48,11 @@ def test_text_is_taken_as_it_is() -> None:
     assert read_body(answer(b'{"a": 1}', "application/json"), "text") == '{"a": 1}'
     assert read_body(answer(b""), "text") == ""
     assert text_of(answer(b"a\xff")) == "a�"
+
+
+@pytest.mark.parametrize("charset", ["punycode", "IDNA", "unicode_escape", "raw-unicode-escape", "undefined"])
+def test_a_codec_that_is_no_charset_is_not_used_however_long_the_body(charset: str) -> None:
+    # Of these punycode would take hours for the largest answer that is read by default, and stop the server meanwhile.
+    body = b"a" * 1_000_000 + b"-" + b"9" * 1_000_000 + rb"\ud800"
+
+    assert text_of(answer(body, f"text/plain; charset={charset}")) == body.decode()

@@ -240,6 +240,40 @@ async def test_a_server_that_speaks_something_else_is_no_answer(answer: bytes) -
     assert probed.works is None
 
 
+LET_IN, READY = b"R\0\0\0\x08\0\0\0\0", b"Z\0\0\0\x05I"
+
+
+def said(name: str, value: str) -> bytes:
+    """A server's parameter (protocol 3.0, ParameterStatus)."""
+    content = f"{name}\0{value}\0".encode()
+    return b"S" + (len(content) + 4).to_bytes(4, "big") + content
+
+
+# asyncpg cannot clean up after a connection that it could not make.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        LET_IN + READY,
+        LET_IN + said("server_version", PASSWORD) + READY,
+        LET_IN + said("client_encoding", PASSWORD) + READY,
+    ],
+)
+async def test_what_no_postgresql_says_is_neither_repeated_nor_raised(answer: bytes) -> None:
+    """The driver's errors quote it, and it may be the password that the server has just been told."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.write(answer)
+        await writer.drain()
+
+    async with serving(speak) as port:
+        probed = await ping_postgres(f"postgresql://ada:{WRITTEN}@db.example:{port}/x?sslmode=disable", loopback, 10)
+
+    assert probed.works is None
+    assert PASSWORD not in probed.answer
+
+
 async def test_a_silent_server_is_waited_for_only_so_long() -> None:
     async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

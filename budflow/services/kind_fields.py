@@ -12,7 +12,7 @@ Shape = Literal["text", "secret", "lines", "number", "boolean", "choice", "pairs
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KindField:
     """One field of a kind. `options` are those of a choice; `secret` says that it, or what it maps to, is masked."""
 
     name: str
@@ -24,11 +24,11 @@ class Entry:
     secret: bool = False
 
 
-def entries_of(schema: Mapping[str, Any]) -> tuple[Entry, ...]:
+def fields_of(schema: Mapping[str, Any]) -> tuple[KindField, ...]:
     """What the JSON Schema of a kind asks for, in its order."""
     required = schema.get("required", ())
     return tuple(
-        _entry(name, _resolved(field, schema), required=name in required)
+        _field(name, _resolved(field, schema), required=name in required)
         for name, field in schema.get("properties", {}).items()
     )
 
@@ -55,12 +55,12 @@ def _resolved(field: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     return dict(field)
 
 
-def _entry(name: str, field: Mapping[str, Any], *, required: bool) -> Entry:
+def _field(name: str, field: Mapping[str, Any], *, required: bool) -> KindField:
     secret = field.get(SECRET_KEYWORD) is True
     options = tuple(map(str, field.get("enum", [field["const"]] if "const" in field else ())))
     default = field.get("default")
     plain = isinstance(default, str | int | float) and not secret
-    return Entry(
+    return KindField(
         name=name,
         shape=_shape(field, secret=secret, options=options),
         description=str(field.get("description", "")),

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from budflow.model.credential import GRANTS_MAX, HOST_PATTERN, HOSTS_MAX, NAME_PATTERN, Grants
+from budflow.model.credential import GRANTS_MAX, HOSTS_MAX, NAME_PATTERN, Grants
+from budflow.model.host_pattern import HOST_PATTERN
 
 NAME_CHARS_MAX = 64
 REFERENCE_CHARS_MAX = 100

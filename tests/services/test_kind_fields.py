@@ -7,7 +7,7 @@ from pydantic import Field
 
 from budflow.model.credential_kind import CredentialKind
 from budflow.model.secret import Secret, SecretText
-from budflow.services.credential_entries import entries_of, number_of
+from budflow.services.kind_fields import fields_of, number_of
 
 Token = Annotated[Secret, SecretText()]
 PEM = "-----BEGIN KEY-----\n<b>\n-----END KEY-----\n"
@@ -31,9 +31,9 @@ class Everything(CredentialKind):
 
 
 def test_each_field_is_asked_for_as_what_it_is() -> None:
-    entries = entries_of(Everything.model_json_schema())
+    fields = fields_of(Everything.model_json_schema())
 
-    assert {entry.name: entry.shape for entry in entries} == {
+    assert {field.name: field.shape for field in fields} == {
         "user": "text",
         "token": "secret",
         "key": "lines",
@@ -45,14 +45,14 @@ def test_each_field_is_asked_for_as_what_it_is() -> None:
         "headers": "pairs",
         "scopes": "list",
     }
-    assert [entry.name for entry in entries if entry.required] == ["user", "token", "key"]
-    assert [entry.name for entry in entries if entry.secret] == ["token", "key", "phrase", "headers"]
+    assert [field.name for field in fields if field.required] == ["user", "token", "key"]
+    assert [field.name for field in fields if field.secret] == ["token", "key", "phrase", "headers"]
 
 
 def test_a_default_is_told_and_that_of_a_secret_never() -> None:
     schema = {"properties": {"a": {"type": "string", "default": "x"}, "b": {"default": "y", "x-secret": True}}}
 
-    assert [entry.default for entry in entries_of(schema)] == ["x", ""]
+    assert [field.default for field in fields_of(schema)] == ["x", ""]
 
 
 @pytest.mark.parametrize(
