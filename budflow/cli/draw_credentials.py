@@ -50,13 +50,13 @@ def credential_page(view: Mapping[str, Any]) -> Table:
 
 
 def uses_table(uses: Sequence[Mapping[str, Any]]) -> Table:
-    """A row for each time that a node was given the credential."""
+    """A row for each time that a node was given the credential, or somebody tried it."""
     rows = [
         (
             moment(one["used_at"]),
-            f"{one['workflow_id']} version {one['version']}",
-            one["node"],
-            one["execution_id"],
+            f"{one['workflow_id']} version {one['version']}" if one["workflow_id"] else "tried by hand",
+            one["node"] or "",
+            one["execution_id"] or "",
             one["author"],
             one["principal"],
         )

@@ -121,11 +121,16 @@ class CredentialRecord:
     created_by: str
 
 
+#: In place of a slot: somebody tried the credential by hand.
+TESTED = "test"
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialUse:
     """A node of an execution used a credential: what the audit keeps. `node` is the node's path.
 
-    `author` saved the version and `principal` started the execution.
+    `author` saved the version and `principal` started the execution. Where somebody tried the credential by hand, the
+    slot is TESTED and there is neither workflow nor execution: those texts are empty, and the version is 0.
     """
 
     project_id: str

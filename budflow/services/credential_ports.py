@@ -105,6 +105,10 @@ class CredentialStore(Protocol):
         """Replace how the data key is wrapped, if it still is as in `record`; whether it was."""
         ...
 
+    async def add_credential_use(self, use: CredentialUse) -> None:
+        """Write a use to the audit that belongs to no execution; durable when this returns."""
+        ...
+
     async def list_credential_uses(
         self, project_id: str, credential_id: str, *, limit: int, cursor: str | None = None
     ) -> UsesPage:

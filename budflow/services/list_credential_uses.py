@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import Field
 
 from budflow.graph.validate_credentials import ID_PATTERN
-from budflow.model.credential import CredentialNotFound, CredentialUse
+from budflow.model.credential import TESTED, CredentialNotFound, CredentialUse
 from budflow.model.principal import Principal
 from budflow.services.credential_inputs import Reference
 from budflow.services.credential_ports import USES_CURSOR_PATTERN
@@ -23,26 +23,26 @@ class ListCredentialUses(RequestModel):
 
 
 class CredentialUseView(View):
-    """A node of an execution was given the credential."""
+    """A node of an execution was given the credential, or somebody tried it by hand."""
 
     used_at: datetime
-    workflow_id: str
-    version: int
-    execution_id: str
-    node: str = Field(description="The node's path.")
-    slot: str = Field(description="In which role.")
-    author: str = Field(description="Who saved that version of the workflow.")
-    principal: str = Field(description="Who or what started the execution.")
+    workflow_id: str | None = Field(description="Null, like the next three, where it was tried by hand.")
+    version: int | None
+    execution_id: str | None
+    node: str | None = Field(description="The node's path.")
+    slot: str = Field(description=f"In which role; `{TESTED}` where it was tried by hand.")
+    author: str = Field(description="Who saved that version of the workflow, or tried it.")
+    principal: str = Field(description="Who or what started the execution, or tried it.")
 
     @staticmethod
     def of(use: CredentialUse) -> "CredentialUseView":
         """From the stored row."""
         return CredentialUseView(
             used_at=use.used_at,
-            workflow_id=use.workflow_id,
-            version=use.version,
-            execution_id=use.execution_id,
-            node=use.node,
+            workflow_id=use.workflow_id or None,
+            version=use.version or None,
+            execution_id=use.execution_id or None,
+            node=use.node or None,
             slot=use.slot,
             author=use.author,
             principal=use.principal,

@@ -2,7 +2,9 @@
 
 from pydantic import Field
 
+from budflow.model.credential import TESTED, CredentialRecord, CredentialUse
 from budflow.model.http import HttpRequest
+from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.services.credential_inputs import ProbeAsked, Reference
 from budflow.services.credential_record import find_credential
@@ -50,5 +52,21 @@ async def test_credential(services: Services, principal: Principal, request: Cre
             follow_redirects=False,
             response_bytes_max=RESPONSE_BYTES_MAX,
         )
+    await services.store.add_credential_use(_use(record, principal))  # First: what is not known is not sent either.
     probed = await services.prober.probe(credential, sent)
     return CredentialTestView(works=probed.works, answer=credential.redaction.text(probed.answer))
+
+
+def _use(record: CredentialRecord, principal: Principal) -> CredentialUse:
+    return CredentialUse(
+        project_id=record.project_id,
+        credential_id=record.id,
+        used_at=utc_now(),
+        workflow_id="",
+        version=0,
+        execution_id="",
+        node="",
+        slot=TESTED,
+        author=principal.id,
+        principal=principal.id,
+    )

@@ -1,20 +1,28 @@
 """The audit of credentials in SQL; each function takes a connection inside a transaction of the caller.
 
-What is inserted stands in the journal modules of SQLite and PostgreSQL: it goes with the events.
+What executions use is inserted by the journal modules of SQLite and PostgreSQL: it goes with the events.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
+from budflow.model.credential import CredentialUse
 from budflow.services.credential_ports import UsesPage
-from budflow.storage.credential_rows import behind, cursor_of, use_of
+from budflow.storage.credential_rows import behind, cursor_of, refuse_unstorable_use, use_of
 from budflow.storage.rows import is_storable, to_micros
 from budflow.storage.schema import credential_uses
 
 #: How many uses one transaction removes: a few milliseconds in which nobody else writes.
 USES_A_STEP = 1_000
+
+
+def add_use(conn: Connection, use: CredentialUse) -> None:
+    """Insert one that comes without an execution. Raises TextRefused."""
+    refuse_unstorable_use(use)
+    conn.execute(insert(credential_uses).values({**asdict(use), "used_at": to_micros(use.used_at)}))
 
 
 def list_uses(conn: Connection, project_id: str, credential_id: str, limit: int, cursor: str | None) -> UsesPage:

@@ -9,6 +9,7 @@ from budflow.model.credential import CredentialNotFound, HostRefused
 from budflow.model.credential_kind import Probed
 from budflow.model.principal import PermissionMissing, Principal
 from budflow.services import test_credential as testing
+from budflow.services.list_credential_uses import ListCredentialUses, list_credential_uses
 from budflow.services.use_case import Services
 from tests.services.credentials import ADA, CANARY, EVE, FakeProber, create, open_services
 
@@ -45,6 +46,17 @@ async def test_it_is_tried_nowhere_but_where_it_may_be_sent() -> None:
                 await tried(services, probe={"url": url})
 
     assert prober.asked == []
+
+
+async def test_the_audit_says_who_tried_it() -> None:
+    async with open_services() as real:
+        services = replace(real, prober=FakeProber())
+        await create(services)
+
+        await tried(services)
+
+        page = await list_credential_uses(services, ADA, ListCredentialUses(credential="crm-token"))
+    assert [(use.slot, use.principal, use.execution_id) for use in page.uses] == [("test", ADA.id, None)]
 
 
 @pytest.mark.parametrize("works", [True, False, None])

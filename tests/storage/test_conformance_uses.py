@@ -52,6 +52,19 @@ async def test_a_use_comes_back_as_it_was_written(store: Store) -> None:
     assert len(await store.read_events("default", claim.execution_id)) == 2
 
 
+async def test_a_use_without_an_execution_is_kept_among_the_others(store: Store) -> None:
+    claim = await running(store)
+    first = use(claim, used_at=NOW)
+    tried = replace(first, used_at=NOW + SECOND, workflow_id="", version=0, execution_id="", node="", slot="test")
+
+    await write(store, claim, first)
+    await store.add_credential_use(tried)
+
+    assert await used(store) == [tried, first]
+    with pytest.raises(TextRefused):
+        await store.add_credential_use(replace(tried, principal="\0"))
+
+
 async def test_uses_come_with_an_execution_that_is_written_whole(store: Store) -> None:
     new = execution()
     claim = Claim(new.id, "r1", 1)

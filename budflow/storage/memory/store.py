@@ -12,7 +12,7 @@ import orjson
 
 from budflow.execution.ports import Lease
 from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
-from budflow.model.credential import CredentialRecord, CredentialRequest, Sealed
+from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
 from budflow.model.event import StoredEvent
 from budflow.model.execution import TERMINAL, Claim, Execution, Status
 from budflow.model.identity import utc_now
@@ -30,6 +30,7 @@ from budflow.model.workflow import (
 from budflow.services.credential_ports import CredentialsPage, UsesPage
 from budflow.services.ports import Page, RunnerRow
 from budflow.services.retention import Expired, Pruned
+from budflow.storage.credential_rows import refuse_unstorable_use
 from budflow.storage.errors import WriteConflict
 from budflow.storage.memory import credentials, retention, signals, tables
 from budflow.storage.memory.claims import MemoryClaims
@@ -317,6 +318,10 @@ class MemoryStore:
 
     async def rewrap_credential(self, record: CredentialRecord, sealed: Sealed) -> bool:
         return credentials.rewrap_credential(self._tables.credentials, record, sealed)
+
+    async def add_credential_use(self, use: CredentialUse) -> None:
+        refuse_unstorable_use(use)
+        self._tables.credentials.add_uses([use])
 
     async def list_credential_uses(
         self, project_id: str, credential_id: str, *, limit: int, cursor: str | None = None

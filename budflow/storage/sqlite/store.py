@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from budflow.errors import BudflowError
 from budflow.execution.ports import Lease
 from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
-from budflow.model.credential import CredentialRecord, CredentialRequest, Sealed
+from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
 from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
 from budflow.model.wait import ALL_WAITS, WantedWaits
@@ -277,6 +277,9 @@ class SqliteStore:
 
     async def rewrap_credential(self, record: CredentialRecord, sealed: Sealed) -> bool:
         return await self._write(lambda conn: credentials.rewrap_credential(conn, record, sealed))
+
+    async def add_credential_use(self, use: CredentialUse) -> None:
+        await self._write(partial(credential_uses.add_use, use=use))
 
     async def list_credential_uses(
         self, project_id: str, credential_id: str, *, limit: int, cursor: str | None = None
