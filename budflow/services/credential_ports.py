@@ -11,6 +11,9 @@ from budflow.model.credential import CredentialRecord, CredentialRequest, Creden
 from budflow.model.credential_kind import CredentialKind, OpenCredential, Probed
 from budflow.model.http import HttpRequest
 
+#: Requests of a project that wait for an answer at the same time.
+REQUESTS_OPEN_MAX = 200
+
 #: The kinds of credentials this server knows, by name.
 Kinds = Mapping[str, type[CredentialKind]]
 
@@ -28,6 +31,14 @@ class EncryptionKeyMissing(BudflowError):
         "`encryption.keys` of the data directory. Where it is gone for good, the credential's values are too: start "
         "with `BUDFLOW_ENCRYPTION_KEYS_LOST=true` and enter them anew by `budflow credential update NAME --prompt`."
     )
+
+
+class TooManyRequests(BudflowError):
+    """Too many requests for credentials wait for an answer."""
+
+    code = "credential.too_many_requests"
+    http_status = 429
+    hint = "Have some of them answered; each ends by itself after an hour."
 
 
 class RequestUsed(BudflowError):
@@ -119,7 +130,9 @@ class CredentialStore(Protocol):
         """Forget the uses, and the requests that expired, before this time."""
         ...
 
-    async def add_credential_request(self, request: CredentialRequest) -> None: ...
+    async def add_credential_request(self, request: CredentialRequest, *, open_max: int = REQUESTS_OPEN_MAX) -> None:
+        """Insert a request. Raises TooManyRequests where `open_max` of the project can be answered at its time."""
+        ...
 
     async def get_credential_request(self, token_hash: str) -> CredentialRequest | None: ...
 

@@ -60,7 +60,7 @@ async def request_credential(
 ) -> CredentialRequestView:
     """Ask a person for a credential: answers with a link that works once, for an hour, to a page for entering it.
 
-    Raises CredentialInvalid, CredentialNameTaken and LinksUnavailable.
+    Raises CredentialInvalid, CredentialNameTaken, LinksUnavailable and TooManyRequests.
     """
     own = Grants(principals=frozenset({principal.id}))
     grants = own if request.grants is None else request.grants.to_grants()

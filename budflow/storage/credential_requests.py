@@ -2,17 +2,25 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from budflow.model.credential import CredentialRecord, CredentialRequest
-from budflow.services.credential_ports import RequestUsed
+from budflow.services.credential_ports import RequestUsed, TooManyRequests
 from budflow.storage.credential_rows import request_of, request_values
 from budflow.storage.rows import is_storable, to_micros
 from budflow.storage.schema import credential_requests
 
 
-def add_request(conn: Connection, request: CredentialRequest) -> None:
-    """Insert a request. Raises TextRefused."""
+def add_request(conn: Connection, request: CredentialRequest, open_max: int) -> None:
+    """Insert a request. Raises TooManyRequests and TextRefused."""
+    c = credential_requests.c
+    is_open = (
+        c.project_id == request.project_id,
+        c.credential_id.is_(None),
+        c.expires_at > to_micros(request.created_at),
+    )
+    if conn.execute(select(func.count()).select_from(credential_requests).where(*is_open)).scalar_one() >= open_max:
+        raise TooManyRequests
     conn.execute(insert(credential_requests).values(request_values(request)))
 
 

@@ -85,7 +85,7 @@ def travelling(url: str, credential: str, *, callee: str, error_workflow: str, f
         },
         "call": {"type": "flow.sub_workflow", "params": {"workflow": callee}},
         "written": {"type": "files.write_lines", "params": {"path": file}},
-        "many": ask(f"{url}/many", credential),
+        "many": ask(f"{url}/many", credential, run_once=True),
         "split": {"type": "data.split_out", "params": {"field": "body"}},
         "few": {"type": "data.limit", "params": {"count": 3}},
         "stop": ask(f"{url}/fail/500", credential),

@@ -16,7 +16,8 @@ from budflow.model.credential import (
     Grants,
     Sealed,
 )
-from budflow.services.credential_ports import RequestUsed
+from budflow.model.identity import utc_now
+from budflow.services.credential_ports import RequestUsed, TooManyRequests
 from budflow.services.ports import Store
 from budflow.storage.errors import TextRefused, WriteConflict
 from tests.storage.conftest import OpenStore
@@ -320,6 +321,19 @@ async def test_a_token_serves_one_request(store: Store) -> None:
             await store.add_credential_request(same)
 
     assert await store.get_credential_request(request.token_hash) == request
+
+
+async def test_only_so_many_requests_of_a_project_wait_for_an_answer(store: Store) -> None:
+    first, second, third = (credential_request(name=f"crm-{number}") for number in range(3))
+    over = credential_request(expires_at=utc_now() - HOUR)
+    elsewhere = credential_request(project_id="other")
+    for request in (over, elsewhere, first, second):
+        await store.add_credential_request(request, open_max=2)
+
+    with pytest.raises(TooManyRequests):
+        await store.add_credential_request(third, open_max=2)
+    await store.add_credential(credential(), request_id=first.id)
+    await store.add_credential_request(third, open_max=2)
 
 
 async def test_a_request_is_answered_once(store: Store) -> None:

@@ -11,7 +11,7 @@ from budflow.model.credential import (
     CredentialUse,
     Sealed,
 )
-from budflow.services.credential_ports import CredentialsPage, RequestUsed, UsesPage
+from budflow.services.credential_ports import CredentialsPage, RequestUsed, TooManyRequests, UsesPage
 from budflow.storage.credential_rows import (
     behind,
     changed,
@@ -146,9 +146,16 @@ def delete_old_uses(tables: CredentialTables, before: datetime) -> None:
     tables.requests = {id_: one for id_, one in tables.requests.items() if one.expires_at >= before}
 
 
-def add_request(tables: CredentialTables, request: CredentialRequest) -> None:
-    """Insert a request. Raises TextRefused."""
+def add_request(tables: CredentialTables, request: CredentialRequest, open_max: int) -> None:
+    """Insert a request. Raises TooManyRequests and TextRefused."""
     new = request_of(request_values(request))
+    still_open = [
+        one
+        for one in tables.requests.values()
+        if one.project_id == new.project_id and one.credential_id is None and one.expires_at > new.created_at
+    ]
+    if len(still_open) >= open_max:
+        raise TooManyRequests
     if new.id in tables.requests or get_request(tables, new.token_hash) is not None:
         raise WriteConflict("The request's id or token is taken.")
     tables.requests[new.id] = new

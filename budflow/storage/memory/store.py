@@ -27,7 +27,7 @@ from budflow.model.workflow import (
     WorkflowNotFound,
     WorkflowRecord,
 )
-from budflow.services.credential_ports import CredentialsPage, UsesPage
+from budflow.services.credential_ports import REQUESTS_OPEN_MAX, CredentialsPage, UsesPage
 from budflow.services.ports import Page, RunnerRow
 from budflow.services.retention import Expired, Pruned
 from budflow.storage.credential_rows import refuse_unstorable_use
@@ -331,8 +331,8 @@ class MemoryStore:
     async def delete_old_uses(self, before: datetime) -> None:
         credentials.delete_old_uses(self._tables.credentials, before)
 
-    async def add_credential_request(self, request: CredentialRequest) -> None:
-        credentials.add_request(self._tables.credentials, request)
+    async def add_credential_request(self, request: CredentialRequest, *, open_max: int = REQUESTS_OPEN_MAX) -> None:
+        credentials.add_request(self._tables.credentials, request, open_max)
 
     async def get_credential_request(self, token_hash: str) -> CredentialRequest | None:
         return credentials.get_request(self._tables.credentials, token_hash)

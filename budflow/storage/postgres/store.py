@@ -17,7 +17,7 @@ from budflow.model.event import StoredEvent
 from budflow.model.execution import Claim, Execution, Status
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
-from budflow.services.credential_ports import CredentialsPage, UsesPage
+from budflow.services.credential_ports import REQUESTS_OPEN_MAX, CredentialsPage, UsesPage
 from budflow.services.ports import Page, RunnerRow
 from budflow.services.retention import Expired, Pruned
 from budflow.storage import (
@@ -290,8 +290,8 @@ class PostgresStore:
             used = await self._write(credential_uses.delete_some_uses, used, before)
         await self._write(credential_requests.delete_old_requests, before)
 
-    async def add_credential_request(self, request: CredentialRequest) -> None:
-        await self._write(credential_requests.add_request, request)
+    async def add_credential_request(self, request: CredentialRequest, *, open_max: int = REQUESTS_OPEN_MAX) -> None:
+        await self._write(credential_requests.add_request, request, open_max)
 
     async def get_credential_request(self, token_hash: str) -> CredentialRequest | None:
         return await self._read(credential_requests.get_request, token_hash)
