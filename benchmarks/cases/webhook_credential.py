@@ -34,8 +34,8 @@ from budflow.model.http import HttpRequest
 from budflow.model.identity import utc_now
 
 TITLE = "Credentials"
-ROUNDS = 8
-SECONDS = 3
+ROUNDS = 24
+SECONDS = 1
 CONNECTIONS = 10
 SHARE_GOAL = 0.9
 INJECT_GOAL_SECONDS = 100e-6

@@ -20,6 +20,7 @@ UNUSED_SECONDS = 300.0
 KEPT_MAX = 1_000
 
 _Key = tuple[str, str]
+_Asker = tuple[str, str, tuple[str, ...]]  # A workflow, its author, and the kinds that the slot takes.
 
 
 class CredentialRows(Protocol):
@@ -31,8 +32,11 @@ class CredentialRows(Protocol):
 
 
 class _Row(NamedTuple):
+    """What was read, and to whom it was given since: while the row is fresh, their rights cannot change."""
+
     record: CredentialRecord
     read_at: float
+    given: dict[_Asker, OpenCredential]
 
 
 @dataclass
@@ -57,15 +61,23 @@ class Resolver:
 
     async def open(self, user: CredentialUser, reference: str, kinds: tuple[str, ...]) -> OpenCredential:
         """Decrypt the credential with this name or id for one call; see CredentialSource."""
-        key = (user.project_id, reference)
-        record = self._fresh(key) or await self._read(key)
+        key, asker = (user.project_id, reference), (user.workflow_id, user.author, kinds)
+        row = self._fresh(key)
+        if row is not None and (given := row.given.get(asker)) is not None and given.id in self._kept:
+            self._kept.move_to_end(given.id)
+            return given
+        record = await self._read(key) if row is None else row.record
         try:
-            return self._opened(self._allowed(user, reference, kinds, record))
+            given = self._opened(self._allowed(user, reference, kinds, record))
         except EncryptionKeyMissing:
             # A rotation may have wrapped it anew after the row was read, and dropped the key that the row names.
             self._rows.pop(key, None)
             self._reads.pop(key, None)
-        return self._opened(self._allowed(user, reference, kinds, await self._read(key)))
+            record = await self._read(key)
+            given = self._opened(self._allowed(user, reference, kinds, record))
+        if (row := self._rows.get(key)) is not None and row.record is record:
+            row.given[asker] = given
+        return given
 
     def forget(self, credential_id: str) -> None:
         """The next use of the credential reads it anew: it was changed or deleted here."""
@@ -83,9 +95,9 @@ class Resolver:
         self._sweep = None
         self._sweep_later()
 
-    def _fresh(self, key: _Key) -> CredentialRecord | None:
+    def _fresh(self, key: _Key) -> _Row | None:
         row = self._rows.get(key)
-        return row.record if row is not None and self._clock() - row.read_at <= FRESH_SECONDS else None
+        return row if row is not None and self._clock() - row.read_at <= FRESH_SECONDS else None
 
     async def _read(self, key: _Key) -> CredentialRecord | None:
         """The row from the store; who asks while it is being read gets the same answer."""
@@ -111,7 +123,7 @@ class Resolver:
         # That there is none is not kept: it may be made in the next moment, under an id nobody could forget.
         self._rows.pop(key, None)
         if record is not None:
-            self._rows[key] = _Row(record, read_at)
+            self._rows[key] = _Row(record, read_at, {})
             if len(self._rows) > KEPT_MAX:
                 self._rows.popitem(last=False)
 

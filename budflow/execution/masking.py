@@ -40,11 +40,11 @@ def _masked_item(item: Item, redaction: Redaction) -> Item:
     error = item.error
     if error is not None:
         error = ItemError(*(redaction.text(text) for text in error))
-    return Item(redaction.data(_plain(item.json)), binary, error)
+    return Item(_masked_json(item.json, redaction), binary, error)
 
 
-def _plain(json: Json) -> Json:
-    """The same where it is plain JSON; else as it will be journaled: sets and the like could hide a secret."""
+def _masked_json(json: Json, redaction: Redaction) -> Json:
+    """What is no plain JSON is masked as it will be journaled: sets and the like could hide a secret."""
     foreign = False
 
     def note(value: object) -> object:
@@ -55,5 +55,8 @@ def _plain(json: Json) -> Json:
     try:
         written = orjson.dumps(json, default=note, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS)
     except orjson.JSONEncodeError:
-        return json  # The journal will refuse it.
-    return orjson.loads(written) if foreign else json
+        plain, may_have = json, True  # The journal will refuse it.
+    else:
+        plain, may_have = orjson.loads(written) if foreign else json, redaction.may_be_in(written)
+    masked: Json = redaction.data(plain) if may_have else plain
+    return masked

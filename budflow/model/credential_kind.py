@@ -24,6 +24,8 @@ from budflow.model.secret import Secret
 #: that takes long.
 STORED: Mapping[str, bool] = MappingProxyType({"stored": True})
 HOST_SHOWN_CHARS_MAX = 260
+#: How many addresses one credential remembers that it may be sent to.
+COVERED_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +103,14 @@ class CredentialKind(BaseModel):
 class OpenCredential:
     """A credential decrypted for one call of a node. It shows its name and nothing else."""
 
-    __slots__ = ("hosts", "id", "kind", "name", "redaction", "values")
+    __slots__ = ("_covered", "hosts", "id", "kind", "name", "redaction", "values")
 
     def __init__(
         self, credential_id: str, name: str, kind: str, values: CredentialKind, hosts: tuple[str, ...]
     ) -> None:
         self.id, self.name, self.kind, self.values, self.hosts = credential_id, name, kind, values, hosts
         self.redaction = Redaction(values.secrets())
+        self._covered: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<credential {self.name}>"
@@ -117,9 +120,14 @@ class OpenCredential:
 
     def require_host(self, url: str) -> None:
         """Raise HostRefused unless the credential may be sent to this address."""
+        if url in self._covered:
+            return
         if not allows(self.hosts, url):
             # The address itself may hold a secret in its query.
             raise HostRefused(f"The credential `{self.name}` may not be sent to {_origin(url)}.", credential=self.name)
+        if len(self._covered) == COVERED_MAX:
+            self._covered.clear()
+        self._covered.add(url)
 
     def fields(self) -> Mapping[str, Any]:
         """Its fields for expressions: the secret ones opaque, or left out where the kind never sends them."""

@@ -8,6 +8,8 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import orjson
+
 from budflow.model.secret import MASK, SecretUnserializable
 
 #: Shorter ones stand in ordinary text by chance: masking them would destroy data and protect nothing.
@@ -37,14 +39,16 @@ Text = TypeVar("Text", str, bytes)
 class Redaction:
     """Masks some secrets wherever they stand: as they are, and as base64, hex, URL-, HTML- and JSON-escaped text."""
 
-    __slots__ = ("_bytes", "_in_numbers", "_shortest", "_texts")
+    __slots__ = ("_bytes", "_in_numbers", "_shortest", "_texts", "_written")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= CHARS_MIN for form in _forms(secret)}
         self._texts = sorted(forms)
         self._shortest = min(map(len, forms), default=0)
         self._in_numbers = any(form.isdecimal() for form in forms)
-        self._bytes: list[bytes] | None = None  # Made when first asked for: most credentials never need them.
+        # Made when first asked for: most credentials never need them.
+        self._bytes: list[bytes] | None = None
+        self._written: list[bytes] | None = None
 
     def text(self, text: str) -> str:
         """The text without the secrets; the very same object where there is none in it."""
@@ -55,6 +59,14 @@ class Redaction:
         if self._bytes is None:
             self._bytes = [form.encode() for form in self._texts]
         return _masked(data, self._bytes, MASK.encode()) if any(form in data for form in self._bytes) else data
+
+    def may_be_in(self, written: bytes) -> bool:
+        """Whether `data` could find anything in what this is the JSON of, as orjson writes it; a fifth of its time."""
+        if self._written is None:
+            # Each character is escaped by itself, so that a form stands in a text as its escape stands in the JSON.
+            self._written = [orjson.dumps(form)[1:-1] for form in self._texts]
+        # Numbers are written in other ways than `data` reads them.
+        return self._in_numbers or any(form in written for form in self._written)
 
     def data(self, value: Any) -> Any:
         """JSON-like data without them, keys included; the very same object where there is none in it."""

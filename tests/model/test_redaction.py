@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
+import orjson
 import pytest
 from hypothesis import given, strategies as st
 
@@ -67,7 +68,9 @@ def test_every_form_is_masked(form: str, secret: str) -> None:
     form=st.sampled_from(["plain", "hex", "component", "json", "repr", "repr of bytes"]),
 )
 def test_no_form_survives_in_any_text(secret: str, before: bytes, after: bytes, form: str) -> None:
-    written = FORMS[form](secret).removeprefix("b")[1:-1] if "repr" in form else FORMS[form](secret).strip('"')
+    written = FORMS[form](secret)
+    if form not in ("plain", "hex", "component"):
+        written = written.removeprefix("b")[1:-1]  # Without the quotation marks around it.
 
     assert written not in Redaction([secret]).text(before.hex() + written + after.hex()) or written in "***"
 
@@ -123,6 +126,22 @@ def test_data_with_a_secret_anywhere_holds_none_afterwards(value: object, secret
 
         assert not list(_texts_with(masked, secret)) or secret in "***"
         assert holding == before
+
+
+@given(json_data, secrets, st.sampled_from(list(FORMS)))
+def test_what_is_masked_in_data_shows_in_its_json(value: object, secret: str, form: str) -> None:
+    redaction = Redaction([secret])
+
+    for held in (value, [value, FORMS[form](secret)], {FORMS[form](secret): value}):
+        assert redaction.data(held) is held or redaction.may_be_in(orjson.dumps(held))
+
+
+def test_a_digit_secret_in_a_number_shows_however_the_number_is_written() -> None:
+    held = {"number": 1.2345678901234568e17}
+
+    redaction = Redaction(["12345678901234568"])
+
+    assert redaction.may_be_in(orjson.dumps(held))
 
 
 def test_the_shape_of_data_stays() -> None:
