@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from budflow.errors import BudflowError
 from budflow.execution.node_result import NodeResult, NodeRun
@@ -235,6 +235,28 @@ class HandOver(Protocol):
     def receiver(self, info: bytes) -> CredentialReceiver: ...
 
     def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes: ...
+
+
+#: What is told: there is something in the queue; a runner (the subject) has a signal; triggers were armed or disarmed;
+#: an execution (the subject) has new events; somebody else leads, or nobody.
+Topic = Literal["queue", "signals", "triggers", "execution", "leader"]
+
+
+class Wakes(Protocol):
+    """Tells the processes of one installation, this one too, that something changed.
+
+    Hearing of it only saves waiting: it may come late, twice or never, and whoever listens looks by itself as well.
+    """
+
+    def tell(self, topic: Topic, subject: str = "") -> None:
+        """Say so. Never waits, never raises; to be called after what it is about is durable."""
+        ...
+
+    def listen(self, topic: Topic, heard: Callable[[str], None]) -> Callable[[], None]:
+        """Call `heard` on the event loop with each subject; with "" when some may have been missed. Returns the end of
+        it.
+        """
+        ...
 
 
 class Link(Protocol):

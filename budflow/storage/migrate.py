@@ -23,7 +23,7 @@ class Scripts:
     older: tuple[str, ...] = ()
 
 
-SCRIPTS = Scripts(Path(__file__).parent / "migrations", head="0004", older=("0001", "0002", "0003"))
+SCRIPTS = Scripts(Path(__file__).parent / "migrations", head="0005", older=("0001", "0002", "0003", "0004"))
 
 
 class SchemaNewer(BudflowError):

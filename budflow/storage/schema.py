@@ -182,6 +182,46 @@ runners = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
     Column("lock_key", BigInteger),
+    Column("kind", Text, nullable=False, server_default="main"),
+    # JSON, for people: how much it may run, its release, where it is.
+    Column("details", Text, nullable=False, server_default="{}"),
+)
+
+# Who leads, by what is led. The token only grows: who was paused and woke finds out by it that it leads no more.
+leaders = Table(
+    "leaders",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+# The armed schedules. All slots up to `settled_until` have fired or been passed over; `due_at` is when to look again.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("workflow_id", Id, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("project_id", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("settled_until", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    PrimaryKeyConstraint("workflow_id", "node"),
+    Index("schedules_by_due", "due_at"),
+)
+
+# A row is inserted together with the execution that the slot starts: this key is why it starts only one.
+schedule_slots = Table(
+    "schedule_slots",
+    metadata,
+    Column("workflow_id", Id, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("project_id", Id, nullable=False),
+    Column("execution_id", Id, nullable=False),
+    PrimaryKeyConstraint("workflow_id", "node", "slot"),
+    Index("schedule_slots_by_age", "slot"),
 )
 
 # What came from outside for an execution and is not in its journal yet.
