@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from budflow.app import Runtime, open_runtime
+from budflow.execution import interpreter
 from budflow.model.item import ItemList, Json
 from budflow.model.principal import OWNER
-from budflow.server import interpreter
 from budflow.services.create_workflow import CreateWorkflow, create_workflow
 from budflow.services.trigger_workflow import TriggerEvent, trigger_workflow
 from budflow.settings import Settings

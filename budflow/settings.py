@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,6 +27,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None,
         description="A PostgreSQL URL (`postgresql://user:password@host/name`); unset: SQLite in the data directory.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="A Redis URL (`redis://user:password@host:port/0`, `rediss://` with TLS), which servers that share "
+        "a PostgreSQL then use to agree on who leads and to tell each other what happened; unset: they use the "
+        "database.",
     )
     host: str = Field(
         "127.0.0.1", description="The address to listen on. Only loopback is allowed without TLS in front."
@@ -65,8 +71,9 @@ class Settings(BaseSettings):
     )
     blob_url: str | None = Field(
         None,
-        description="Where long lists of items are kept: file:// and the absolute path of a directory; unset: `blobs` "
-        "in the data directory.",
+        description="Where long lists of items are kept: file:// and the absolute path of a directory, or "
+        "`s3://bucket/prefix?endpoint_url=https://…&region=…`, whose credentials AWS's own variables name; unset: "
+        "`blobs` in the data directory.",
     )
     retention_succeeded_seconds: int = Field(
         14 * 86_400,
@@ -88,9 +95,20 @@ class Settings(BaseSettings):
         description="How long it is kept who used which credential, and who asked for one.",
     )
     running_max: int = Field(1000, ge=1, description="How many executions one runner advances at the same time.")
+    claim: bool = Field(
+        True,
+        description="Whether a server takes executions from the queue. Without, it runs only those that its own "
+        "webhooks wait for, and leaves the others to `budflow worker`; that needs PostgreSQL.",
+    )
+    drain_seconds: float = Field(
+        10.0, ge=0, le=3600, description="How long what runs may take to end when a server or a worker is told to stop."
+    )
     queued_max: int = Field(100_000, ge=1, description="How many executions may wait; beyond it a trigger gets 503.")
     lease_seconds: float = Field(
         10.0, ge=0.2, le=600, description="How long after its last sign of life a server's executions are taken over."
+    )
+    leader_seconds: float = Field(
+        10.0, ge=0.3, le=600, description="How long after the leader's last sign of life another server leads."
     )
     snapshot_events: int = Field(
         1000,
@@ -103,6 +121,12 @@ class Settings(BaseSettings):
     webhook_answer_seconds: float = Field(
         30.0, gt=0, description="How long a webhook that waits for its workflow waits before it answers 504."
     )
+    metrics_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="A key that may read the server's status and `/metrics` and nothing else, for Prometheus; unset: "
+        "only the owner's key may.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
 
     @field_validator("http_allow", "file_roots", "encryption_keys", mode="before")
@@ -114,6 +138,13 @@ class Settings(BaseSettings):
     @classmethod
     def _expand(cls, value: Path) -> Path:
         return value.expanduser()
+
+    @field_validator("claim")
+    @classmethod
+    def _claimed_by_others(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and info.data.get("database_url") is None:
+            raise ValueError("Without `database_url` nobody else can take executions from the queue.")
+        return value
 
     @field_validator("file_roots")
     @classmethod

@@ -31,11 +31,14 @@ class RayStartFailed(BudflowError):
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What a driver knows of its cluster: `address` of the GCS, `dashboard` as a URL where there is one."""
+    """What a driver knows of its cluster: `address` of the GCS, `dashboard` as a URL where there is one, and the id of
+    its own `node`.
+    """
 
     address: str
     dashboard: str | None
     resources: Mapping[str, float]
+    node: str = ""
 
 
 class Cluster:
@@ -58,10 +61,11 @@ class Cluster:
         """Whether this process started Ray itself."""
         return self._directory is not None
 
-    def start(self) -> Joined:
-        """Start or join; blocks for 4 to 10 s. Raises RayStartFailed."""
+    def start(self, seconds: float | None = None) -> Joined:
+        """Start or join; blocks for 4 to 10 s, and at most for `seconds`. Raises RayStartFailed."""
         self._thread.start()
-        self._up.wait()
+        if not self._up.wait(seconds):
+            raise RayStartFailed(f"Ray at `{self._address}` did not let this process join within {seconds:g} s.")
         if self._joined is None:
             raise RayStartFailed(f"Ray at `{self._address}`: {self._failed}") from self._failed
         return self._joined
@@ -101,7 +105,8 @@ class Cluster:
                     **common,
                 )
         dashboard = f"http://{context.dashboard_url}" if context.dashboard_url else None
-        return Joined(context.address_info["gcs_address"], dashboard, ray.cluster_resources())  # type: ignore[no-untyped-call] # Ray gives it no types
+        node: str = ray.get_runtime_context().get_node_id()
+        return Joined(context.address_info["gcs_address"], dashboard, ray.cluster_resources(), node)  # type: ignore[no-untyped-call] # Ray gives it no types
 
     def _shut_down(self) -> None:
         ray.shutdown()

@@ -16,6 +16,7 @@ from budflow.model.event import Event
 from budflow.model.failure import Failure
 from budflow.model.journal_row import EventUnreadable
 from ray_jobs.cluster import Cluster, Joined, RayStartFailed
+from ray_jobs.nodes import NodeWatch
 from ray_jobs.pool import Pool, Runner, RunnerLost
 from ray_jobs.runner import OpenRunner, RunUnknown
 from ray_jobs.segments import INLINE_BYTES_MAX
@@ -42,6 +43,7 @@ class RayExecutor:
 
     def __init__(self, cluster: Cluster, joined: Joined, pool: Pool, hand_over: HandOver) -> None:
         self.cluster, self.joined, self.pool, self._hand_over = cluster, joined, pool, hand_over
+        self._nodes = NodeWatch()
         self._running: dict[str, RunningOnRay] = {}
         self._documents: OrderedDict[tuple[str, str, int], Any] = OrderedDict()
 
@@ -61,7 +63,9 @@ class RayExecutor:
         except (RayError, GetTimeoutError) as error:
             cluster.stop()
             raise RayStartFailed(f"The runner actors did not start: {error}") from error
-        return RayExecutor(cluster, joined, pool, hand_over)
+        executor = RayExecutor(cluster, joined, pool, hand_over)
+        executor._nodes.look()
+        return executor
 
     @property
     def dashboard_url(self) -> str | None:
@@ -83,11 +87,13 @@ class RayExecutor:
             "dashboard": self.joined.dashboard,
             "resources": dict(self.joined.resources),
             "runners": [runner.to_json() for runner in self.pool.runners],
+            "nodes": self._nodes.latest(),
         }
 
     async def close(self) -> None:
         """See Executor."""
         await self.let_go()
+        await self._nodes.close()
         await asyncio.to_thread(self._stop)
 
     async def let_go(self) -> None:

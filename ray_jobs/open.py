@@ -1,18 +1,28 @@
-"""From settings to the executor `ray`: the one module that is imported from outside, and imports no Ray by itself."""
+"""From settings to Ray, the executor or the pool of a worker: imported from outside, and imports no Ray by itself."""
 
 import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from budflow.credentials.key_file import known_keys
+from budflow.credentials.settings_hand_over import Given
 from budflow.errors import BudflowError
 from budflow.runner import open_hand_over
 from budflow.settings import Settings
+from ray_jobs.placement import Wanted
 
 if TYPE_CHECKING:
+    from ray_jobs.cluster import Cluster
     from ray_jobs.executor import RayExecutor
     from ray_jobs.runner import OpenRunner
+    from ray_jobs.worker_pool import WorkerPool
 
+#: How boto3 is told who it is; actors are handed them sealed, as their settings.
+HANDED_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "AWS_ENDPOINT_URL_S3",
+)
 TOKEN_NAME = "ray-token"  # noqa: S105 - the name of the file that holds it
 
 
@@ -49,10 +59,27 @@ def open_ray(
     return RayExecutor.open(cluster, settings.ray_runners, runner, settings.http_allow, open_runner, open_hand_over())
 
 
+def open_pool(settings: Settings, wanted: Wanted) -> "tuple[Cluster, WorkerPool]":
+    """Join the cluster at `ray_address`, where a worker is to keep runner actors; blocks for 1 to 30 s.
+
+    Raises NeedsPostgresql, EncryptionKeysInvalid, EncryptionKeysExposed and what `join` raises.
+    """
+    if settings.database_url is None:
+        raise NeedsPostgresql("`database_url` is not set: SQLite belongs to one process.")
+    keys = settings.encryption_keys or known_keys(settings.data_dir)
+    given = settings.model_copy(update={"encryption_keys": keys, "data_dir": settings.data_dir.resolve()})
+    variables = {name: os.environ[name] for name in HANDED_VARIABLES if name in os.environ}
+    from ray_jobs.join import join  # noqa: PLC0415 - imports ray, which takes 0.5 s
+    from ray_jobs.worker_pool import WorkerPool  # noqa: PLC0415 - imports ray, as said above
+
+    cluster, joined = join(settings.ray_address, settings.data_dir)
+    return cluster, WorkerPool(Given(given, variables), wanted, joined)
+
+
 def _environment(settings: Settings) -> dict[str, str]:
     """What Ray reads from the environment beyond what this package sets. What is set already stays."""
     environment = {}
-    if "RAY_AUTH_TOKEN" not in os.environ:
+    if settings.ray_address == "local" and "RAY_AUTH_TOKEN" not in os.environ:
         environment["RAY_AUTH_TOKEN_PATH"] = str(_token_file(settings.data_dir))
     if not settings.ray_dashboard:
         # Only the dashboard shows these.

@@ -116,6 +116,10 @@ class RunnerActor:
         """Sealed credentials for the task of a heavy segment, which asks. Raises TicketRefused."""
         return await self._segments.answer(number, question)
 
+    async def hear_segment(self, number: int, told: bytes) -> None:
+        """What the task of a heavy segment logs while it runs."""
+        self._segments.hear(number, told)
+
     async def drop(self, execution_id: str) -> bool:
         """Stop a run and forget it; whether there was one."""
         return self._drop(execution_id)

@@ -16,6 +16,7 @@ from budflow.execution.hand_over import NO_HAND_OVER, Giving, TicketRefused
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import HandOver, Work
 from budflow.execution.segment import OpenTools, all_failed, late, limit_seconds, pack, unpack_result
+from budflow.execution.segment_log import hear
 from budflow.model.execution import Place
 from budflow.model.failure import NodeError
 from budflow.model.journal import EventUnwritable
@@ -50,6 +51,7 @@ class RaySegments:
     def __init__(self, open_tools: OpenTools) -> None:
         self._opening = pickle.dumps(open_tools)
         self._giving: dict[int, Giving] = {}
+        self._runs: dict[int, NodeRun] = {}
         self._numbers = count(1)
         self._nodes: list[Mapping[str, float]] = []
         self._looked_at = float("-inf")
@@ -67,17 +69,17 @@ class RaySegments:
         if len(payload) > INLINE_BYTES_MAX:
             payload = ray.put(payload)
         name = f"{work.plan.name}/{work.execution.id}/{run.node.key}"
-        number = next(self._numbers)
-        giver = (ray.get_runtime_context().current_actor, number) if run.credentials else None
+        number, context = next(self._numbers), ray.get_runtime_context()
+        runner = None if context.get_actor_id() is None else (context.current_actor, number)
         try:
-            task = execute_node_task.options(name=name, **_options(wanted)).remote(payload, self._opening, giver)
+            task = execute_node_task.options(name=name, **_options(wanted)).remote(payload, self._opening, runner)
         except ValueError as error:  # Such as 1.5 GPUs, which Ray does not divide.
             return all_failed(run, ResourcesInfeasible(str(error))), ours
-        self._giving[number] = giving
+        self._giving[number], self._runs[number] = giving, run
         try:
             return await _result(task, run, ours)
         finally:
-            del self._giving[number]
+            del self._giving[number], self._runs[number]
             giving.end()
 
     async def answer(self, number: int, question: bytes) -> bytes:
@@ -86,6 +88,12 @@ class RaySegments:
         if giving is None:
             raise TicketRefused
         return await giving.answer(question)
+
+    def hear(self, number: int, told: bytes) -> None:
+        """Take what the task of a segment logs meanwhile; the result of one that has ended has it all."""
+        run = self._runs.get(number)
+        if run is not None:
+            hear(told, run)
 
     async def _feasible(self, wanted: Mapping[str, float]) -> bool:
         if self._fits(wanted) and time.monotonic() - self._looked_at < RESOURCES_KEPT_SECONDS:

@@ -42,9 +42,10 @@ class NodeOutcome:
 
 
 @ray.remote(max_retries=0)
-def execute_node_task(payload: bytes, opening: bytes, giver: tuple[Any, int] | None = None) -> NodeOutcome:
-    """Run one packed segment. `giver` is the runner actor that has its credentials, and its number there."""
-    return NodeOutcome(_host(opening).run(payload, ask_nobody if giver is None else partial(_ask, *giver)), _place())
+def execute_node_task(payload: bytes, opening: bytes, runner: tuple[Any, int] | None = None) -> NodeOutcome:
+    """Run one packed segment. `runner` is the actor that has its credentials and takes its log, and a number there."""
+    ask, tell = (ask_nobody, None) if runner is None else (partial(_ask, *runner), partial(_tell, *runner))
+    return NodeOutcome(_host(opening).run(payload, ask, tell), _place())
 
 
 @ray.remote(max_retries=0)
@@ -99,6 +100,11 @@ def _ask(actor: Any, number: int, question: bytes) -> bytes:
             raise error.cause from None
         raise
     return answer
+
+
+def _tell(actor: Any, number: int, told: bytes) -> None:
+    """Have the actor take what a segment logs. Nobody waits for that: the result says it again."""
+    actor.hear_segment.remote(number, told)
 
 
 @lru_cache(maxsize=1)

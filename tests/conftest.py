@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers import CannotStart, PostgresServer, SharedPostgres, drop_database, new_database
+from tests.s3_server import S3Server, set_environment
+from tests.servers import (
+    CannotStart,
+    PostgresServer,
+    RedisServer,
+    Shared,
+    drop_database,
+    new_database,
+    new_redis_database,
+)
 
 if TYPE_CHECKING:
     from ray_jobs.executor import RayExecutor
@@ -25,7 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and (directory := os.environ.pop(_SERVERS, None)):
-        SharedPostgres(Path(directory)).stop()
+        for kind in (PostgresServer, RedisServer, S3Server):
+            Shared(Path(directory), kind).stop()
         shutil.rmtree(directory)
 
 
@@ -33,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def postgres_server() -> PostgresServer:
     """The session's PostgreSQL. Skips by name where it cannot start; with CI=true a skip is a failure."""
     try:
-        return SharedPostgres(Path(os.environ[_SERVERS])).server()
+        return Shared(Path(os.environ[_SERVERS]), PostgresServer).server()
     except CannotStart as error:
         pytest.skip(str(error))
 
@@ -55,6 +65,51 @@ def own_postgres() -> Iterator[PostgresServer]:
         pytest.skip(str(error))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> RedisServer:
+    """The session's Redis. Skips by name where it cannot start; with CI=true a skip is a failure."""
+    try:
+        return Shared(Path(os.environ[_SERVERS]), RedisServer).server()
+    except CannotStart as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty database that belongs to this test; what is published is heard by all tests."""
+    return new_redis_database(redis_server)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server for one test that kills and restarts it, or listens to all that is published."""
+    try:
+        server = RedisServer.start()
+    except CannotStart as error:
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> S3Server:
+    """The session's S3; tests that use it ask for `s3_bucket` or `s3_url`, which set boto3's environment."""
+    return Shared(Path(os.environ[_SERVERS]), S3Server).server()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of an empty bucket that belongs to this test."""
+    set_environment(monkeypatch)
+    return s3_server.new_bucket()
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server, s3_bucket: str) -> str:
+    """A `blob_url` in it."""
+    return f"s3://{s3_bucket}/blobs?endpoint_url={s3_server.address}"
 
 
 @pytest.fixture(scope="session")

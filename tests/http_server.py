@@ -40,7 +40,7 @@ class HttpServer:
 
     async def ended(self, execution_id: str) -> dict[str, Any]:
         """The execution with its nodes, when it has ended."""
-        answer = await self.client.get(f"/api/v1/executions/{execution_id}/wait", params={"wait_seconds": 10})
+        answer = await self.client.get(f"/api/v1/executions/{execution_id}/wait", params={"wait_seconds": 60})
         detail: dict[str, Any] = answer.json()
         assert detail["execution"]["finished_at"] is not None, detail
         return detail

@@ -108,6 +108,51 @@ def serving(data_dir: Path, *args: str, **settings: str) -> Iterator[Serving]:
         _end(process)
 
 
+class Working:
+    """A running `budflow worker`."""
+
+    def __init__(self, process: subprocess.Popen[str], told: Mapping[str, Any]) -> None:
+        self.process = process
+        self.runner = str(told["runner"])
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> tuple[int, str]:
+        """The exit code and all of stderr, when it has ended."""
+        _, errors = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def working(data_dir: Path, count: int = 1, **settings: str) -> Iterator[list[Working]]:
+    """Several `budflow worker` that take executions; at the end they are gone."""
+    processes = [
+        subprocess.Popen(
+            [BUDFLOW, "worker", "--json"],
+            env=environment(data_dir, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(count)
+    ]
+    try:
+        workers = []
+        for process in processes:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise AssertionError(process.communicate(timeout=SECONDS)[1])
+            workers.append(Working(process, orjson.loads(line)))
+        yield workers
+    finally:
+        for process in processes:
+            _end(process)
+
+
 class McpClient:
     """A running `budflow mcp` with its client: one request at a time, in the older era of the protocol."""
 
@@ -193,7 +238,8 @@ class Silence:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
     def asked(self) -> None:
-        """Return when somebody is waiting for the answer."""
+        """Return when somebody is waiting for the answer; whoever waited before is forgotten."""
+        self.close()
         self._listener.settimeout(SECONDS)
         self._connection, _ = self._listener.accept()
 

@@ -36,6 +36,11 @@ RUNS: dict[str, tuple[str | None, list[dict[str, Any]], dict[str, Any]] | None] 
         {"article": "B", "quantity": 20, "price": 2, "total": 36.0, "discount": True},
     ),
     "webhook.json": ("order", [{**REQUEST, "body": {"total": 12}}], {**REQUEST, "body": {"total": 12}}),
+    "schedule.json": (
+        "every_morning",
+        [{"weekday": "Monday", "date": "2026-03-30", "slot": "2026-03-30T05:30:00Z"}],
+        {"title": "Report of Monday, 2026-03-30", "up_to": "2026-03-30T05:30:00Z"},
+    ),
     "github/assess_commits.json": (
         None,
         COMMITS,

@@ -1,16 +1,17 @@
-"""The HTTP application: every route of routes/, the webhook door before them, and the probes of its health."""
+"""The HTTP application: every route of routes/, the webhook door before them, probes of its health, and metrics."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Protocol, get_args
 
 from fastapi import Depends, FastAPI
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from budflow import __version__
-from budflow.api import openapi
+from budflow.api import exposition, openapi
 from budflow.api.front import Front
 from budflow.api.problems import install_problem_handlers
 from budflow.api.read_request import read_request
@@ -51,20 +52,38 @@ class Runtime(Protocol):
 class Api(FastAPI):
     """FastAPI with the doors for strangers before it, describing its operations by `routes_by_id`."""
 
-    def __init__(self, routes_by_id: Mapping[str, Route[Any, Any]], doors: Mapping[str, ASGIApp], **settings: Any):
+    def __init__(
+        self,
+        routes_by_id: Mapping[str, Route[Any, Any]],
+        doors: Mapping[str, ASGIApp],
+        services: Services,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
-        self.routes_by_id, self._doors = routes_by_id, tuple(doors.items())
+        self.routes_by_id, self._doors, self._services = routes_by_id, tuple(doors.items()), services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Webhooks and links go straight to their doors: webhooks are the hot path, and strangers may call all of them
         by any host name, such as that of a tunnel.
         """
-        if scope["type"] == "http":
-            for prefix, door in self._doors:
-                if scope["path"].startswith(prefix):
-                    await door(scope, receive, send)
-                    return
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        for prefix, door in self._doors:
+            if scope["path"].startswith(prefix):
+                await door(scope, receive, send)
+                return
+        began = time.perf_counter()
+
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = scope.get("route")  # Starlette leaves it here when it has found one.
+                seconds = time.perf_counter() - began
+                template = None if route is None else route.path
+                self._services.figures.note_request(scope["method"], template, message["status"], seconds)
+            await send(message)
+
+        await super().__call__(scope, receive, count)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
@@ -83,6 +102,7 @@ def create_api(runtime: Runtime) -> FastAPI:
             RESUME_PREFIX: runtime.resume_door,
             CREDENTIAL_REQUEST_PREFIX: runtime.credential_request_door,
         },
+        runtime.services,
         title="BudFlow",
         version=__version__,
         openapi_url=f"{API_PREFIX}/openapi.json",
@@ -93,6 +113,7 @@ def create_api(runtime: Runtime) -> FastAPI:
     install_problem_handlers(api)
     for name, route in routes.items():
         _add(api, name, route, runtime)
+    _add_metrics(api, runtime)
     _add_health(api, runtime.services)
     api.add_middleware(Front, host=runtime.services.settings.host)
     return api
@@ -124,6 +145,26 @@ async def _authenticate(keys: Keys, request: HttpRequest) -> Principal:
     said = request.headers.get(DOOR_HEADER, "api")
     door: Door = said if said in _DOORS else "api"  # type: ignore[assignment] # a str that is one of Door's
     return keys.principal(request.headers.get("authorization"), door)
+
+
+def _add_metrics(api: FastAPI, runtime: Runtime) -> None:
+    authenticated = partial(_authenticate, runtime.keys)
+
+    async def metrics(principal: Annotated[Principal, Depends(authenticated)]) -> Response:
+        """Figures for Prometheus: of this process, and of the queue. The key of `BUDFLOW_METRICS_KEY` suffices."""
+        return await exposition.expose(runtime.services, principal)
+
+    example = "# TYPE budflow_leader gauge\nbudflow_leader 1.0\n"
+    api.add_api_route(
+        exposition.PATH,
+        metrics,
+        summary=openapi.summary(metrics.__doc__ or ""),
+        operation_id="metrics",
+        tags=["health"],
+        response_class=PlainTextResponse,
+        responses={200: {"content": {"text/plain": {"example": example}}}, "default": {"model": ProblemDocument}},
+        openapi_extra={"x-permission": exposition.PERMISSION, "security": [{"key": []}]},
+    )
 
 
 def _add_health(api: FastAPI, services: Services) -> None:

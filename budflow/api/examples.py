@@ -105,6 +105,21 @@ WAIT = {
     "resume_url": "https://flows.example/resume/WzEsImRlZmF1bHQiXQ.8Zs1K0fD4xv2mQ7rJ5tYbN3cLpWgHhUe9aBdEiOqTkM",
 }
 
+SCHEDULE = {
+    "workflow_id": WORKFLOW_ID,
+    "node": "every_morning",
+    "version": 1,
+    "rule": "0 9 * * MON-FRI",
+    "timezone": "Europe/Vienna",
+    "missed": "run_once",
+    "jitter_seconds": 0.0,
+    "next": ["2026-01-06T09:00:00+01:00", "2026-01-07T09:00:00+01:00", "2026-01-08T09:00:00+01:00"],
+    "settled_until": "2026-01-05T08:00:00Z",
+    "last_slot": "2026-01-05T08:00:00Z",
+    "last_execution_id": EXECUTION_ID,
+    "last_error": None,
+}
+
 CREDENTIAL = {
     "id": CREDENTIAL_ID,
     "name": "crm-token",

@@ -11,7 +11,8 @@ _SECURITY_SCHEMES = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The owner key, which stands in the file owner.key of the data directory.",
+        "description": "The owner key, which stands in the file owner.key of the data directory. Where only "
+        "`server:read` is needed, the key of BUDFLOW_METRICS_KEY, too.",
     }
 }
 _NOT_FOUND = {

@@ -126,5 +126,5 @@ def _problem(detail: Mapping[str, Any], fields: Any) -> Problem:
         return Problem("request.missing_field", path, f"The field `{where[-1]}` is missing.", "Add it.")
     expected = detail.get("ctx", {}).get("expected")
     advice = f"Allowed: {expected}." if expected else "Send a value that fits the operation's schema."
-    said = str(detail["msg"]).removeprefix("Value error, ")
+    said = str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
     return Problem("request.invalid_value", path, f"{said[:1].upper()}{said[1:]}.", advice)

@@ -19,6 +19,7 @@ from budflow.credentials.key_ring import open_key_ring
 from budflow.errors import BudflowError
 from budflow.server.sockets import SOCKET_NAME, SOCKET_PATH_BYTES_MAX, listen_tcp, refuse_exposed
 from budflow.settings import Settings
+from budflow.storage.blobs.open import open_blobs, require_shared_blobs
 from budflow.storage.owner import KEY_FILE, read_owner
 from budflow.storage.probe import probe_postgres, probe_sqlite
 
@@ -60,6 +61,7 @@ def checkup(settings: Settings) -> list[Finding]:
         _encryption_keys,
         _socket,
         _database,
+        _blobs,
         _owner,
         _port,
         _ray,
@@ -183,6 +185,17 @@ def _database(settings: Settings) -> Finding:
     if tuple(int(part) for part in version.split(".")[:2]) < SQLITE_MIN:
         return Finding("database", "warn", f"SQLite {version} is old.", "Use a Python with SQLite 3.37 or newer.")
     return Finding("database", "ok", f"SQLite {version}, WAL works in {directory}")
+
+
+def _blobs(settings: Settings) -> Finding:
+    try:
+        if settings.executor == "ray":
+            require_shared_blobs(settings)
+        blobs = open_blobs(settings.blob_url, settings.data_dir)
+        blobs.check(writing=True)
+    except BudflowError as error:
+        return Finding("blobs", "fail", error.message, error.hint)
+    return Finding("blobs", "ok", f"They can be written in {blobs.place}")
 
 
 def _owner(settings: Settings) -> Finding:

@@ -20,6 +20,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 WAIT_SECONDS = 20.0
 POLL_SECONDS = 1.0
+LOG_PAGE = 1_000
 TERMINAL = ("succeeded", "failed", "cancelled")
 
 
@@ -93,11 +94,29 @@ class Client:
             time.sleep(POLL_SECONDS)
 
     def events(self, execution_id: str) -> Iterator[dict[str, Any]]:
-        """The events of an execution as they come, until it has ended (server-sent events, WHATWG HTML 9.2).
-
-        Raises Refused, also in the middle where one of them cannot be read.
+        """The events of an execution as they come, until it has ended. Raises Refused, also in the middle where one of
+        them cannot be read.
         """
-        request = self._http.build_request("GET", f"{API}/executions/{execution_id}/events", timeout=None)
+        return self._stream(f"/executions/{execution_id}/events")
+
+    def logs(self, execution_id: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """What an execution logged so far, line by line; what is None is left out."""
+        cursor: str | None = None
+        while True:
+            page = self.get(f"/executions/{execution_id}/logs", **params, limit=LOG_PAGE, cursor=cursor)
+            yield from page["lines"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def follow_logs(self, execution_id: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """The same, and each line as it comes, until the execution has ended. Raises what `events` raises."""
+        return self._stream(f"/executions/{execution_id}/logs", **params, follow=True)
+
+    def _stream(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """The data of server-sent events (WHATWG HTML, 9.2)."""
+        params = {name: value for name, value in params.items() if value is not None}
+        request = self._http.build_request("GET", API + path, params=params, timeout=None)
         with _translated(self.where):
             response = self._http.send(request, stream=True)
             try:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,9 @@ COLOURS = {
     "unrecorded": "dim",
     "pending": "dim",
 }
+
+
+LEVEL_COLOURS = {"debug": "dim", "info": "", "warning": "yellow", "error": "red"}
 
 
 def status_text(status: str) -> Text:
@@ -172,6 +176,25 @@ def event_line(kind: str, at: str | datetime, data: Any) -> Text:
         if isinstance(failure, Mapping):
             text.append(f"  {failure.get('code')}: {failure.get('message')}", style="red")
     return text
+
+
+def log_line(line: Mapping[str, Any]) -> Text:
+    """One line of a log: time, level, node, message, fields."""
+    value = datetime.fromisoformat(line["at"])
+    when = (value.astimezone().strftime("%H:%M:%S.%f")[:-3], "dim")
+    text = Text.assemble(when, (f"  {line['level']:<7}", LEVEL_COLOURS[line["level"]]))
+    item = "" if line["item"] is None else f" #{line['item']}"
+    text.append(f"  {line['node'] or '-'}{item}  ", style="bold" if line["source"] == "node" else "dim")
+    text.append(_harmless(line["message"]))
+    for name, field in line["fields"].items():
+        shown = field if isinstance(field, str) else orjson.dumps(field).decode()
+        text.append(f"  {_harmless(name)}={_harmless(shown)}", style="dim")
+    return text
+
+
+def _harmless(text: str) -> str:
+    """Without what would be a command for the terminal, or another line."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _add_nodes(

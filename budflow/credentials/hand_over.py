@@ -1,25 +1,17 @@
-"""Handing an opened credential to another process: sealed for that process alone and opened there once, with HPKE.
-
-Hybrid Public Key Encryption (RFC 9180), mode base: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, as one message
-`enc (32 bytes) | ciphertext`. The receiver makes a key pair for each hand-over and forgets it at the first `open`, so
-that what somebody recorded opens for nobody later. Both sides name the purpose, `info`, to which the message is bound.
-The mode does not prove who sealed: that key and answer travel between the right two processes is the caller's part.
-"""
+"""Handing an opened credential to another process: sealed for that process alone and opened there once."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from budflow.credentials.once_box import BoxRefused, OnceReceiver, OpenedBefore, seal
 from budflow.errors import BudflowError
 from budflow.model.credential_kind import STORED, OpenCredential
 from budflow.model.secret import Secret, SecretUnserializable
 from budflow.services.credential_ports import Kinds
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.hpke import Suite
 
 _INFO_DOMAIN = b"budflow credential hand-over\x01"
 
@@ -45,12 +37,9 @@ class HpkeHandOver:
 
     def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes:
         """Encrypt a credential for the receiver with this public key. Raises HandOverFailed where it is none."""
-        from cryptography.hazmat.primitives.asymmetric import x25519  # noqa: PLC0415 - as `_suite`
-
         try:
-            receiver = x25519.X25519PublicKey.from_public_bytes(public_key)
-            return _suite().encrypt(_packed(credential), receiver, _INFO_DOMAIN + info)
-        except ValueError:  # Not 32 bytes, or a point of small order (RFC 9180, 7.1.4).
+            return seal(_packed(credential), public_key, _INFO_DOMAIN + info)
+        except BoxRefused:
             pass
         raise HandOverFailed(
             f"The credential `{credential.name}` cannot be handed over: what was given is no public key of a receiver."
@@ -61,12 +50,8 @@ class Receiver:
     """The receiving end of one hand-over. It is used in the process that made it, and once."""
 
     def __init__(self, find_kinds: Callable[[], Kinds], info: bytes) -> None:
-        from cryptography.hazmat.primitives.asymmetric import x25519  # noqa: PLC0415 - as `_suite`
-
-        self._find_kinds, self._info = find_kinds, info
-        private = x25519.X25519PrivateKey.generate()
-        self._private: x25519.X25519PrivateKey | None = private
-        self.public_key = private.public_key().public_bytes_raw()
+        self._find_kinds, self._box = find_kinds, OnceReceiver(_INFO_DOMAIN + info)
+        self.public_key = self._box.public_key
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise SecretUnserializable  # Nor does a copy open what was opened before.
@@ -75,14 +60,11 @@ class Receiver:
         """The credential. Raises HandOverFailed for what was sealed for another receiver or purpose, and every time
         but the first.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as `_suite`
-
-        private, self._private = self._private, None
-        if private is None:
-            raise HandOverFailed("This hand-over was opened before, and each is opened once.")
         try:
-            return self._rebuilt(orjson.loads(_suite().decrypt(sealed, private, _INFO_DOMAIN + self._info)))
-        except (InvalidTag, ValueError, LookupError, TypeError):
+            return self._rebuilt(orjson.loads(self._box.open(sealed)))
+        except OpenedBefore:
+            raise HandOverFailed("This hand-over was opened before, and each is opened once.") from None
+        except (BoxRefused, ValueError, LookupError, TypeError):
             pass
         # Raised out here, so that no error that has seen the values hangs on to this one.
         raise HandOverFailed
@@ -111,9 +93,3 @@ def _revealed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_revealed(inner) for inner in value]
     return to_jsonable_python(value)
-
-
-def _suite() -> "Suite":
-    from cryptography.hazmat.primitives import hpke  # noqa: PLC0415 - 25 ms that a server without credentials saves
-
-    return hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

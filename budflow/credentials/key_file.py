@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from budflow.errors import BudflowError
 from budflow.log import get_log
 
@@ -203,6 +205,14 @@ class KeyFile:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def known_keys(data_dir: Path) -> tuple[SecretStr, ...]:
+    """The keys that a server made itself, as it could have been given them, newest first; none without a file.
+
+    Raises EncryptionKeysInvalid and EncryptionKeysExposed.
+    """
+    return tuple(SecretStr(_line(key)) for key in KeyFile(data_dir).read().all)
 
 
 def parse_keys(texts: Sequence[str], where: str) -> tuple[EncryptionKey, ...]:

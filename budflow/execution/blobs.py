@@ -11,14 +11,16 @@ class BlobUnreadable(BudflowError):
 
     code = "blob.unreadable"
     http_status = 500
-    hint = "Look at the disk that holds the blobs, and at the permissions of their directory."
+    hint = "`budflow doctor` says whether the blobs can be reached. Look at the disk or the bucket that holds them."
 
 
 class BlobMissing(BlobUnreadable):
     """A blob that an execution refers to is not in the blob store."""
 
     code = "blob.missing"
-    hint = "Was the directory of blobs moved or restored without it? Put it back, then retry the execution."
+    hint = (
+        "Were the blobs moved, or restored to another state than the database? Put them back, then retry the execution."
+    )
 
 
 class BlobCorrupt(BlobUnreadable):
@@ -26,8 +28,8 @@ class BlobCorrupt(BlobUnreadable):
 
     code = "blob.corrupt"
     hint = (
-        "Look for a faulty disk. Run the workflow again, or fork the execution from the node that made the blob: the "
-        "same data is then written anew, and mends it for all that refer to it."
+        "Look for a faulty disk, and for who else writes there. Run the workflow again, or fork the execution from the "
+        "node that made the blob: the same data is then written anew, and mends it for all that refer to it."
     )
 
 
@@ -36,7 +38,7 @@ class BlobUnwritable(BudflowError):
 
     code = "blob.unwritable"
     http_status = 503
-    hint = "Is the disk full? Look at the directory that `blob_url` names."
+    hint = "Is the disk full? Look at the directory or the bucket that `blob_url` names."
 
 
 class BlobWriter(Protocol):
@@ -59,7 +61,10 @@ class BlobStore(Protocol):
     def open_writer(self, project_id: str) -> BlobWriter: ...
 
     def read(self, project_id: str, sha256: str, start: int, size: int) -> bytes:
-        """A range; shorter where the blob ends before. Raises BlobMissing, BlobUnreadable."""
+        """A range; shorter where the blob ends before. Raises BlobMissing, BlobUnreadable.
+
+        A store may notice that a blob is not what was written and raise BlobCorrupt; who reads a range checks it.
+        """
         ...
 
     def scratch(self) -> BinaryIO:

@@ -329,6 +329,8 @@ class Controls:
 def let_go(opened: OpenNode) -> None:
     """Cancel all timers of an open node."""
     _cancel(opened.grace)
+    if opened.log is not None:
+        opened.log.close()
     if opened.control is not None:
         for timer in opened.control.timers:
             timer.cancel()

@@ -1,27 +1,30 @@
 """An execution that this owner is having advanced, as the link of its run: journal, those who wait, and its calls."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from budflow.errors import BudflowError
 from budflow.execution.active import Active
+from budflow.execution.figures import EngineFigures
 from budflow.execution.journal import Child, Journal
 from budflow.execution.ports import ChildCall, Running
 from budflow.execution.records import OpenWait, RateAsk, Rest, Snapshot
 from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_key, signal_of, wait_key
+from budflow.execution.uses import uses_of
 from budflow.graph.plan import Plan, PlanNode
 from budflow.log import get_log
 from budflow.model import event as e
-from budflow.model.credential import CredentialUse
 from budflow.model.credential_kind import OpenCredential
 from budflow.model.execution import Execution
 from budflow.model.path import path_of
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 CallKey = tuple[str, int]  # The path of a node, and the number of its call.
+_NODE_ENDS = (e.NodeFinished, e.NodeFailed, e.NodeCancelled)
 
 log = get_log(__name__)
 
@@ -56,6 +59,7 @@ class Held(Active):
     """Meets Link. `running` is set once its run was started, and `task` sees it through to its end."""
 
     __slots__ = (
+        "_figures",
         "_office",
         "_saving",
         "_spawn",
@@ -74,9 +78,9 @@ class Held(Active):
         "waits",
     )
 
-    def __init__(self, execution: Execution, plan: Plan, office: Office, spawn: Spawn) -> None:
+    def __init__(self, execution: Execution, plan: Plan, office: Office, spawn: Spawn, figures: EngineFigures) -> None:
         super().__init__(execution, plan)
-        self._office, self._spawn = office, spawn
+        self._office, self._spawn, self._figures = office, spawn, figures
         self.journal: Journal
         self.running: Running | None = None
         self.task: asyncio.Task[None] | None = None
@@ -106,6 +110,8 @@ class Held(Active):
             self.journal.append(event)
             self.observe(event)
             self._note(event)
+            if isinstance(event, _NODE_ENDS):
+                self._figures.note_node(self.plan, event)
             if isinstance(event, e.Responded) and not self.answered.done() and not self.leaves_no_trace:
                 self._spawn(self._announce_answer())
 
@@ -206,6 +212,8 @@ class Held(Active):
 
     def settle(self, broken: BudflowError | None) -> None:
         """Tell those who wait: the end is durable, or will not come from this process because of `broken`."""
+        if broken is None and self.finished is not None:
+            self._figures.note_end(self.execution, self.finished.status)
         for future in (self.answered, self.ended):
             if future.done():
                 continue
@@ -240,7 +248,9 @@ class Held(Active):
             case e.CancelRequested():
                 self.stopping = True
             case e.CredentialsUsed():
-                self._note_uses(event)
+                self._note_uses(event.at, path_of(event.node, event.rounds), event.credentials)
+            case e.Admitted() if event.credentials:
+                self._note_uses(event.at, event.trigger, event.credentials)
             case _:
                 pass
         if self.signalled:
@@ -249,21 +259,8 @@ class Held(Active):
                 self.signalled.discard(key_)
                 self.journal.consume(key_)
 
-    def _note_uses(self, event: e.CredentialsUsed) -> None:
-        execution, path = self.execution, path_of(event.node, event.rounds)
-        for slot, credential_id in event.credentials.items():
-            use = CredentialUse(
-                project_id=execution.project_id,
-                credential_id=credential_id,
-                used_at=event.at,
-                workflow_id=execution.workflow_id,
-                version=execution.version,
-                execution_id=execution.id,
-                node=path,
-                slot=slot,
-                author=self.plan.author,
-                principal=self.principal,
-            )
+    def _note_uses(self, at: datetime, node: str, credentials: Mapping[str, str]) -> None:
+        for use in uses_of(self.execution, self.plan, self.principal, at, node, credentials):
             self.journal.note_use(use)
 
     def _add_to_end(self, finished: e.Finished) -> None:

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from budflow.errors import BudflowError
 from budflow.execution.blobs import BlobUnreadable
 from budflow.execution.children import Cancel, Children, after_failure, end_of_child
+from budflow.execution.figures import EngineFigures
 from budflow.execution.held import CallKey, Held, Spawn
 from budflow.execution.journal import Child, Journal, JournalClosed
 from budflow.execution.plans import PlanCache
@@ -28,6 +30,8 @@ from budflow.execution.ports import (
 from budflow.execution.records import RateAsk
 from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_of
+from budflow.execution.wakes import Wakes
+from budflow.execution.watched import Watched
 from budflow.graph.plan import Plan, PlanNode
 from budflow.log import get_log
 from budflow.model import event as e
@@ -94,10 +98,13 @@ class Holding:
         spawn: Spawn,
         freed: Callable[[bool], None],
         credentials: CredentialSource,
+        figures: EngineFigures,
+        wakes: Wakes,
+        watched: Watched,
     ) -> None:
-        self._store, self.executor, self._runner = store, executor, runner
+        self._store, self.executor, self._runner, self.figures = store, executor, runner, figures
         self._resume_url, self._spawn, self._freed = resume_url, spawn, freed
-        self._credentials = credentials
+        self._credentials, self._wakes, self._watched = credentials, wakes, watched
         self._children = Children(plans, runner, self._launch_child, cancel, spawn, self._look, self.stored)
         self.held: dict[str, Held] = {}
         self.dropped: set[str] = set()
@@ -117,6 +124,7 @@ class Holding:
         if held is not None:
             held.deliver(event, signalled=True)
         else:
+            self._wakes.tell("signals", execution_id)
             self._look()
 
     def deliver_cancel(self, held: Held, by: str) -> None:
@@ -164,7 +172,8 @@ class Holding:
         error_workflow = None
         if plan.settings.error_workflow is not None:
             error_workflow = await self._children.prepare_error_workflow(execution, plan)
-        held = Held(execution, plan, self, self._spawn)
+        self.figures.note_start(execution, () if saved is not None else events)
+        held = Held(execution, plan, self, self._spawn, self.figures)
         held.error_workflow = error_workflow
         held.journal = Journal(
             self._store,
@@ -172,6 +181,7 @@ class Holding:
             next_seq=next_seq,
             admission=admission,
             on_break=held.stop_waiting,
+            on_stored=partial(self._watched.changed, execution.id),
         )
         if admission is not None:
             held.append(*events)
@@ -223,7 +233,7 @@ class Holding:
         journal = Journal(self._store, claim, next_seq=next_seq)
         finished = e.Finished(utc_now(), "cancelled" if failure is None else "failed", failure)
         if plan is not None:
-            held = Held(execution, plan, self, self._spawn)
+            held = Held(execution, plan, self, self._spawn, self.figures)
             held.journal, held.error_workflow = journal, await self._children.prepare_error_workflow(execution, plan)
             held.append(finished)
             report = held.report
@@ -233,6 +243,8 @@ class Holding:
             if report is not None and execution.parent is not None:
                 journal.send(signal_of(execution.parent.execution_id, report))
         await journal.finish()
+        self._watched.changed(execution.id, ended=True)
+        self.figures.note_end(execution, finished.status)
         self._look()
         if report is not None and execution.parent is not None:
             self.deliver(execution.parent.execution_id, report)

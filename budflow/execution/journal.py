@@ -46,7 +46,8 @@ class Journal:
 
     `admission` is the execution's own row when this journal is to insert it, together with the first events. When a
     write fails the journal is broken for good, since a gap must never be written over: `on_break` is told, further
-    events are dropped and every commit raises what broke it.
+    events are dropped and every commit raises what broke it. `on_stored` is told of every write, and whether it was the
+    last one for now.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class Journal:
         next_seq: int = 0,
         admission: Execution | None = None,
         on_break: Callable[[], object] | None = None,
+        on_stored: Callable[[bool], object] | None = None,
     ) -> None:
         self._store, self._claim, self._seq = store, claim, next_seq
         self._beside = _Beside(admission)
-        self._on_break = on_break
+        self._on_break, self._on_stored = on_break, on_stored
         self._stored = next_seq  # Everything before this is durable.
         self._buffer: list[e.StoredEvent] = []
         self._end: e.Finished | None = None
@@ -226,6 +228,8 @@ class Journal:
             raise
         finally:
             self._writing = None
+        if self._on_stored is not None:
+            self._on_stored(end is not None or rest is not None)
         if self._buffer and self._linger is None:
             self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._lingered)
 

@@ -23,6 +23,7 @@ from budflow.model.failure import Failure
 from budflow.model.item import ItemList
 from budflow.model.joined import gathered
 from budflow.model.journal import EventUnwritable
+from budflow.model.log import LogLine
 from budflow.model.path import path_of
 from budflow.model.spilled import Spilled
 
@@ -52,6 +53,7 @@ class LightRounds:
         self._produced, self._openings, self._node_work, self._now = produced, openings, node_work, now
         self._collecting, self._open, self._state = collecting, open_nodes, state
         self._emit, self._carry_out = emit, carry_out
+        self._logged: dict[str, list[LogLine]] = {}  # In the rounds of one go, by the key of the node.
         self._due: deque[FrameId] = deque()
         self._known: set[FrameId] = set()
         self._working = False
@@ -80,6 +82,8 @@ class LightRounds:
                 given = _failed(event, failure_of(container, error, path))
             if self._state() is not before and self._is_void(event):
                 continue
+            for key, lines in self._logged.items():
+                self._emit(e.NodeLogged(self._now(), key, tuple(lines), event.rounds))
             try:
                 commands = self._emit(given)
             except EventUnwritable as error:
@@ -93,6 +97,7 @@ class LightRounds:
     async def _next(self) -> e.RoundsFinished | None:
         """Work off rounds of one container that follow each other, until they give much; None when none is due."""
         done: list[tuple[ItemList, Failure | None]] = []
+        self._logged = {}
         first: FrameId | None = None
         items = 0
         began = paused = time.perf_counter()
@@ -172,10 +177,18 @@ class LightRounds:
             if not self._is_reached(node, at):
                 continue
             event = self._node_work.compute(self._openings.open(at, now))
+            if event.log:
+                self._note_log(frame_id, event)
             if isinstance(event, e.NodeFailed):
                 return ItemList(), event.failure
             self._produced.keep(at, event.outputs)
         return out_of(self._produced, frame_id), None
+
+    def _note_log(self, frame_id: FrameId, event: e.NodeFinished | e.NodeFailed) -> None:
+        """Keep what a node logged in a round until the rounds are journaled: of one that is run again only then."""
+        container = self._produced.plan.nodes[self._container(frame_id).node]
+        number = frame_id.rounds[-1] if container.spec.bodies.loops else None
+        self._logged.setdefault(event.node, []).extend(replace(line, round=number) for line in event.log)
 
     def _is_reached(self, node: PlanNode, at: At) -> bool:
         """The rule by which the core settles, for a node whose sources have all settled."""

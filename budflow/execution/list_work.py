@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from budflow.execution.blobs import BlobUnreadable
+from budflow.execution.node_log import Logging
 from budflow.execution.node_result import (
     NodeResult,
     NodeRun,
@@ -129,6 +130,7 @@ def _batch(run: NodeRun, items: Sequence[Item], start: int) -> Batch[Any]:
         now=run.now,
         files=run.files,
         static=run.static,
+        log=Logging(run.log, start),
     )
 
 

@@ -3,27 +3,18 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from budflow.errors import BudflowError
 from budflow.execution.node_result import NodeRun
 from budflow.execution.open_node import OpenNode
 from budflow.execution.ports import Link
-from budflow.log import get_log
 from budflow.model import event as e
 from budflow.model.credential_kind import OpenCredential
 
-log = get_log(__name__)
-
 
 class NodeCredentials:
-    """What one run of a node has in its slots.
+    """What one run of a node has in its slots. What the door of a trigger uses is not the node's."""
 
-    What the door of a trigger has used is only journaled, and only where the execution came by that door.
-    """
-
-    def __init__(
-        self, opened: OpenNode, run: NodeRun, link: Link, now: Callable[[], datetime], *, by_door: bool
-    ) -> None:
-        self._opened, self._run, self._link, self._now, self._by_door = opened, run, link, now, by_door
+    def __init__(self, opened: OpenNode, run: NodeRun, link: Link, now: Callable[[], datetime]) -> None:
+        self._opened, self._run, self._link, self._now = opened, run, link, now
         self._used: Mapping[str, str] = {}
 
     async def open(self) -> None:
@@ -34,10 +25,7 @@ class NodeCredentials:
         node, given, used = self._opened.node, dict[str, OpenCredential](), dict[str, str]()
         for slot in node.node.credentials:
             declared = node.spec.credentials.get(slot)
-            if declared is not None and declared.at_door:
-                if self._by_door and (credential_id := await self._id_of(slot)) is not None:
-                    used[slot] = credential_id
-            else:
+            if declared is None or not declared.at_door:
                 credential = given[slot] = await self._link.open_credential(node.key, slot)
                 used[slot] = credential.id
         if used != self._used:
@@ -52,11 +40,3 @@ class NodeCredentials:
         await self.open()
         if self._used != before:
             await self._link.commit()
-
-    async def _id_of(self, slot: str) -> str | None:
-        """The id of what the door has used; None where it is gone since: that is no reason to lose what came in."""
-        try:
-            return (await self._link.open_credential(self._opened.node.key, slot)).id
-        except BudflowError as error:
-            log.warning("credential.use_unknown", node=self._opened.path, slot=slot, error=str(error))
-            return None

@@ -10,6 +10,7 @@ from datetime import datetime
 from budflow.errors import BudflowError
 from budflow.execution.aside import Aside
 from budflow.execution.blobs import BlobUnreadable
+from budflow.execution.node_log import NodeLog, unread_log
 from budflow.execution.spill import ITEMS_MAX, Gathered, Spill, is_much
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import PlanNode
@@ -60,7 +61,8 @@ class NodeRun:
     fails without another try; `begin(n)` returns once it is durable that the first n items are being worked on, and
     `on_done` is told of each item that succeeded. `open_spill` makes room for outputs that are too many for memory;
     without it they stay there. `credentials` are those that the author gave the node, by slot:
-    `redaction` masks their secrets in all that comes back, `reopen` opens them anew before every further try.
+    `redaction` masks their secrets in all that comes back, `reopen` opens them anew before every further try. `log`
+    keeps what the node logs.
     """
 
     node: PlanNode
@@ -82,6 +84,7 @@ class NodeRun:
     open_aside: Callable[[], Aside] | None = None
     traceparent: str | None = None
     static: StaticData = NO_STATIC
+    log: NodeLog = field(default_factory=unread_log)
     credentials: Mapping[str, OpenCredential] = field(default_factory=dict, init=False)
     redaction: Redaction | None = field(default=None, init=False)
     reopen: Callable[[], Awaitable[None]] | None = None
@@ -89,6 +92,7 @@ class NodeRun:
     def give(self, credentials: Mapping[str, OpenCredential]) -> None:
         """From now on the node has these, by slot, and their secrets are masked in what comes back."""
         self.credentials, self.redaction = credentials, redaction_of(credentials)
+        self.log.redaction = self.redaction
 
     def key(self, ordinal: int) -> str:
         """The idempotency key of one item: equal for every attempt at it."""

@@ -8,6 +8,7 @@ from random import Random
 from budflow.execution.blobs import BlobUnreadable, BlobUnwritable
 from budflow.execution.list_work import run_batches, run_list, run_whole
 from budflow.execution.masking import masked_items
+from budflow.execution.node_log import Logging
 from budflow.execution.node_result import (
     NodeResult,
     NodeRun,
@@ -119,6 +120,7 @@ async def _run_some(run: NodeRun, result: NodeResult, ordinals: range) -> None:
     todo: Sequence[int] = [n for n in ordinals if n not in done and n not in run.in_doubt]
     try:
         while True:
+            run.log.attempt = tries
             failed = await _try_items(run, todo, done)
             again = [ordinal for ordinal, failure in failed.items() if failure.retriable]
             if not again or tries >= retry.tries:
@@ -187,7 +189,8 @@ async def _call_item(run: NodeRun, ordinal: int) -> list[Item]:
     item = run.items[ordinal]
     params = run.node.params.resolve(_scope(run, ordinal))
     call = Call(
-        item, params, run.key(ordinal), run.now, run.http, run.files, run.traceparent, run.static, run.credentials
+        *(item, params, run.key(ordinal), run.now, run.http, run.files, run.traceparent, run.static, run.credentials),
+        Logging(run.log, 0, ordinal),
     )
     given = await run.node.spec.call(call)
     several = given if isinstance(given, list) else [given]

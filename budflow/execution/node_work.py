@@ -9,6 +9,7 @@ from budflow.execution.aside import Aside
 from budflow.execution.lists import ListStore
 from budflow.execution.masking import mask_result
 from budflow.execution.node_credentials import NodeCredentials
+from budflow.execution.node_log import ExecutionLog, NodeLog
 from budflow.execution.node_result import (
     NodeResult,
     NodeRun,
@@ -73,9 +74,8 @@ class NodeWork:
         admitted = work.admitted
         #: A test run sees static data, and what it does to them is forgotten at its end.
         self._keeps_static = admitted is None or not admitted.is_test
-        #: Whether its trigger's door has used the credentials that are for the door.
-        self._by_door = admitted is not None and admitted.mode == "webhook" and admitted.origin is None
         self._http, self._heavy, self._now, self._files = http, heavy, now, files
+        self.log = ExecutionLog(now, link.append)
         self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
         self._open_aside = None if lists is None else partial(Aside, lists.blobs)
 
@@ -113,7 +113,7 @@ class NodeWork:
 
     def compute(self, opened: OpenNode) -> e.NodeFinished | e.NodeFailed:
         """Work a node off that only computes, at once."""
-        return self.given(opened) or self.outcome(opened, run_at_once(self._run_of(opened)))
+        return self.given(opened) or self.outcome(opened, run_at_once(self._run_of(opened, live=False)))
 
     def given(self, opened: OpenNode) -> e.NodeFinished | None:
         """What the node gives without running: its input where it is disabled, in a test run what is pinned to it."""
@@ -142,7 +142,8 @@ class NodeWork:
         settled = settle(opened.node, opened.items, result, opened.path)
         if isinstance(settled, Failure):
             return e.NodeFailed(
-                self._now(), opened.node.key, opened.started_at, settled, result.tries, place, opened.at.rounds
+                *(self._now(), opened.node.key, opened.started_at, settled, result.tries, place, opened.at.rounds),
+                opened.logged(),
             )
         return self.finished(opened, settled, result.tries, place)
 
@@ -156,7 +157,7 @@ class NodeWork:
 
     def cancelled(self, opened: OpenNode) -> e.NodeCancelled:
         """The node was stopped."""
-        return e.NodeCancelled(self._now(), opened.node.key, opened.at.rounds)
+        return e.NodeCancelled(self._now(), opened.node.key, opened.at.rounds, opened.logged())
 
     def finished(
         self, opened: OpenNode, outputs: Mapping[str, ItemList], tries: int = 1, place: Place | None = None
@@ -172,7 +173,9 @@ class NodeWork:
             self._static.update(static)
         if not self._keeps_static:
             static = None
-        return e.NodeFinished(self._now(), key, opened.started_at, full, tries, place, opened.at.rounds, static)
+        return e.NodeFinished(
+            *(self._now(), key, opened.started_at, full, tries, place, opened.at.rounds, static), opened.logged()
+        )
 
     async def _announce(self, opened: OpenNode, run: NodeRun, *, once: bool) -> "_Progress":
         """Make it durable that an effect is about to happen: what the world outside is to see must be known first."""
@@ -192,7 +195,7 @@ class NodeWork:
     async def _give_credentials(self, opened: OpenNode, run: NodeRun) -> Failure | None:
         """Open what the node has in its slots; why it cannot have it. As long as the node may take, this may too."""
         node = opened.node
-        credentials = NodeCredentials(opened, run, self._link, self._now, by_door=self._by_door)
+        credentials = NodeCredentials(opened, run, self._link, self._now)
         try:
             if node.node.timeout_seconds is None:
                 await credentials.open()
@@ -223,8 +226,9 @@ class NodeWork:
             mask_result(result, run.redaction)
         return result, place
 
-    def _run_of(self, opened: OpenNode) -> NodeRun:
+    def _run_of(self, opened: OpenNode, *, live: bool = True) -> NodeRun:
         key, rounds = opened.node.key, opened.at.rounds
+        log = opened.log = NodeLog(self.log, key, rounds, live=live)
 
         def on_retry(tries: int, failed: int, delay: float, failure: Failure) -> None:
             if opened.redaction is not None:
@@ -241,6 +245,7 @@ class NodeWork:
             effect_scope=self._work.execution.effect_scope,
             http=self._http,
             on_retry=on_retry,
+            log=log,
             path=opened.path,
             done=recorded.done if recorded is not None else {},
             in_doubt=opened.refused,

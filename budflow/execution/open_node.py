@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from budflow.execution import spill
 from budflow.execution.collected import Collected
 from budflow.execution.lineage import NodeViews
+from budflow.execution.node_log import NodeLog
 from budflow.execution.produced import Produced
 from budflow.execution.state import At
 from budflow.expressions.evaluate import Scope
@@ -19,6 +20,7 @@ from budflow.model.execution import Execution
 from budflow.model.failure import Failure
 from budflow.model.item import EMPTY, Item, ItemList
 from budflow.model.joined import join
+from budflow.model.log import LogLine
 from budflow.model.path import path_of
 from budflow.model.redaction import Redaction
 from budflow.model.spilled import Spilled
@@ -163,7 +165,7 @@ class OpenNode:
     `ports` are the ordinals of each input port. A light or heavy node has its `task`, which has `begun` once it got
     its first turn; a control node has its `control` once its start is journaled. `refused` are items that fail without
     a try, and `decided` is set when a person has decided about items in doubt, while that is waited for. `redaction`
-    masks the secrets of the credentials that it was given.
+    masks the secrets of the credentials that it was given. `log` keeps what it logs, once it works.
     """
 
     at: At
@@ -184,11 +186,16 @@ class OpenNode:
     decided: "asyncio.Future[None] | None" = None
     uncollected: dict[str, Uncollected] = field(default_factory=dict)
     redaction: Redaction | None = None
+    log: NodeLog | None = None
 
     @property
     def path(self) -> str:
         """The node path."""
         return path_of(self.node.key, self.at.rounds)
+
+    def logged(self) -> tuple[LogLine, ...]:
+        """What it logged and is not in the journal yet; from now on it logs nothing."""
+        return () if self.log is None else self.log.end()
 
     def passed_through(self) -> ItemList:
         """Its input items, unchanged."""

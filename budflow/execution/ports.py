@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from budflow.errors import BudflowError
 from budflow.execution.node_result import NodeResult, NodeRun
-from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Rest, Signal, Snapshot, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite, OpenWait, RateAsk, Rest, Signal, Snapshot, Unbegun
 from budflow.graph.plan import Plan
+from budflow.model.credential import CredentialUse
 from budflow.model.credential_kind import OpenCredential
 from budflow.model.event import Admitted, Event, StoredEvent
-from budflow.model.execution import Claim, Execution, Place, Status
+from budflow.model.execution import Claim, Execution, Place, RunnerKind, Status
 from budflow.model.item import ItemList
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WorkflowRecord
@@ -46,11 +47,16 @@ class ExecutionStore(Protocol):
     """The executions and their journals, the truth about what ran. Times of leases are the database's."""
 
     async def admit(
-        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[StoredEvent],
+        trigger_key: AdmissionKey | None = None,
+        uses: tuple[CredentialUse, ...] = (),
     ) -> None:
-        """Insert a `queued` execution with its first events; durable when this returns.
+        """Insert a `queued` execution with its first events and the door's uses of credentials; durable on return.
 
-        Raises KeyKnown (details: execution_id) or KeyReused, and, where the execution's `limit` says `drop` and its
+        Raises KeyKnown (details: execution_id) or KeyReused for an idempotency key, SlotFired (details: execution_id)
+        or SlotSettled for the slot of a schedule, and, where the execution's `limit` says `drop` and its
         group is full, LimitReached; nothing is stored then. With the policy `cancel_oldest` the oldest of a full group
         are flagged `cancelling`, or ended where they are queued.
         """
@@ -83,19 +89,29 @@ class ExecutionStore(Protocol):
         """Write to one journal; durable when this returns.
 
         Raises ClaimLost when the row carries another token or is terminal: nothing of the write is stored, and the
-        other writes that shared its transaction are. With a `trigger_key` also KeyKnown and KeyReused.
+        other writes that shared its transaction are. With a `trigger_key` also what `admit` raises for it.
         """
         ...
 
-    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
-        """Become known as a living runner. The lease ends `seconds` after it was last renewed."""
+    async def open_lease(
+        self, runner: str, *, seconds: float, kind: RunnerKind = "main", details: Mapping[str, Any] | None = None
+    ) -> Lease:
+        """Become known as a living runner. The lease ends `seconds` after it was last renewed.
+
+        `details` are for people: what JSON can hold, such as how much it may run, its release and its Ray node.
+        """
+        ...
+
+    async def count_runners(self) -> int:
+        """How many runners there are on this store, this process's among them."""
         ...
 
     async def release_dead(self, runner: str) -> list[str]:
         """Give back the executions of runners that are dead: known to be, or with a lease that ran out.
 
         They become `queued` with a higher token, and `takeovers` is one more, or 1 where events other than
-        `execution.started` were written since the takeover before. Returns the dead runners; never `runner` itself.
+        `execution.started` and `node.logged` were written since the takeover before. Returns the dead runners; never
+        `runner` itself.
         """
         ...
 
@@ -124,6 +140,10 @@ class ExecutionStore(Protocol):
 
     async def signals_of(self, execution_id: str) -> list[Signal]:
         """The signals for one execution, the oldest first."""
+        ...
+
+    async def read_unbegun(self, execution_ids: Sequence[str]) -> Mapping[str, Unbegun]:
+        """What is stored of executions that never began, by id: all at once, since most that are claimed are such."""
         ...
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None: ...
@@ -235,28 +255,6 @@ class HandOver(Protocol):
     def receiver(self, info: bytes) -> CredentialReceiver: ...
 
     def seal(self, credential: OpenCredential, public_key: bytes, info: bytes) -> bytes: ...
-
-
-#: What is told: there is something in the queue; a runner (the subject) has a signal; triggers were armed or disarmed;
-#: an execution (the subject) has new events; somebody else leads, or nobody.
-Topic = Literal["queue", "signals", "triggers", "execution", "leader"]
-
-
-class Wakes(Protocol):
-    """Tells the processes of one installation, this one too, that something changed.
-
-    Hearing of it only saves waiting: it may come late, twice or never, and whoever listens looks by itself as well.
-    """
-
-    def tell(self, topic: Topic, subject: str = "") -> None:
-        """Say so. Never waits, never raises; to be called after what it is about is durable."""
-        ...
-
-    def listen(self, topic: Topic, heard: Callable[[str], None]) -> Callable[[], None]:
-        """Call `heard` on the event loop with each subject; with "" when some may have been missed. Returns the end of
-        it.
-        """
-        ...
 
 
 class Link(Protocol):

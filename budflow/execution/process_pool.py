@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -15,7 +16,8 @@ from budflow.execution.hand_over import NO_HAND_OVER, Giving, HandOverMissing, T
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import HandOver, Work
 from budflow.execution.segment import OpenTools, all_failed, late, limit_seconds, pack, unpack_result
-from budflow.execution.segment_process import QUESTION, SIZE_BYTES, frame
+from budflow.execution.segment_log import hear
+from budflow.execution.segment_process import LOGGED, QUESTION, SIZE_BYTES, frame
 from budflow.model.execution import Place
 from budflow.model.failure import NodeError
 from budflow.model.journal import EventUnwritable
@@ -36,19 +38,28 @@ class _Child:
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
 
-    async def run(self, payload: bytes, answer: Callable[[bytes], Awaitable[bytes]]) -> bytes:
-        """The result of a packed segment; `answer` is what its questions are put to."""
+    async def run(
+        self, payload: bytes, answer: Callable[[bytes], Awaitable[bytes]], heard: Callable[[bytes], None]
+    ) -> bytes:
+        """The result of a packed segment; `answer` is what its questions are put to, `heard` takes what it logs."""
         try:
-            kind, said = await self._put(payload)
-            while kind == QUESTION:
-                kind, said = await self._put(await answer(said))
-            return said
+            await self._put(payload)
+            while True:
+                kind, said = await self._take()
+                if kind == QUESTION:
+                    await self._put(await answer(said))
+                elif kind == LOGGED:
+                    heard(said)
+                else:
+                    return said
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise ProcessDied from error
 
-    async def _put(self, message: bytes) -> tuple[bytes, bytes]:
+    async def _put(self, message: bytes) -> None:
         self.stdin.write(frame(message))
         await self.stdin.drain()
+
+    async def _take(self) -> tuple[bytes, bytes]:
         kind = await self.stdout.readexactly(1)
         size = int.from_bytes(await self.stdout.readexactly(SIZE_BYTES), "big")
         return kind, await self.stdout.readexactly(size)
@@ -86,7 +97,7 @@ class ProcessPool:
             answered = False
             try:
                 async with asyncio.timeout(limit_seconds(run)):
-                    result = unpack_result(await child.run(payload, giving.answer), run)
+                    result = unpack_result(await child.run(payload, giving.answer, partial(hear, run=run)), run)
                 answered = True
             except TimeoutError:
                 result = late(run)

@@ -246,7 +246,7 @@ class _Teller:
                     del self._waits[at]
             case e.ChildStarted() if told:
                 story.children.append(event.execution_id)
-            case e.CredentialsUsed() if told:
+            case e.CredentialsUsed() | e.Admitted() if told:
                 story.credentials.update(event.credentials)
             case e.RoundsFinished():
                 self._note_rounds(event, at)

@@ -68,6 +68,32 @@ class TriggerKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleSlot:
+    """The slot of a schedule, `node` of a workflow, that an execution is started for; no other is started for it.
+
+    Where a `version` is named, the schedule must be armed with it, and the slot not be settled yet.
+    """
+
+    project_id: str
+    workflow_id: str
+    node: str
+    slot: datetime
+    version: int | None = None
+
+
+#: What a trigger admits an execution for, and only one: a request with an idempotency key, or the slot of a schedule.
+AdmissionKey = TriggerKey | ScheduleSlot
+
+
+@dataclass(frozen=True, slots=True)
+class Unbegun:
+    """What is stored of an execution that never began: its journal so far, and the signals for it, the oldest first."""
+
+    events: tuple[StoredEvent, ...]
+    signals: tuple[Signal, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JournalWrite:
     """Everything one execution writes in one transaction: all of it or nothing.
 
@@ -91,7 +117,7 @@ class JournalWrite:
     status: Status | None = None
     failure: Failure | None = None
     children: tuple[tuple[Execution, tuple[StoredEvent, ...]], ...] = ()
-    trigger_key: TriggerKey | None = None
+    trigger_key: AdmissionKey | None = None
     opened: tuple[OpenWait, ...] = ()
     closed: tuple[str, ...] = ()
     consumed: tuple[str, ...] = ()

@@ -114,7 +114,9 @@ class _Selection:
                 for piece in self._pieces(one, now, state):
                     if isinstance(piece, e.NodeFinished):
                         # Where the old one ran may not be where the new one is, and static data has gone on since.
-                        piece = replace(piece, place=piece.place or where, static=None)
+                        piece = replace(piece, place=piece.place or where, static=None, log=())
+                    elif isinstance(piece, e.NodeFailed | e.NodeCancelled) and piece.log:
+                        piece = replace(piece, log=())
                     state, commands = advance(self._plan, state, piece)
                     kept.append(piece)
                     for command in commands:
@@ -193,8 +195,8 @@ class _Selection:
         key = getattr(event, "node", None)
         if key is None or key not in self._plan.index:
             return None
-        if isinstance(event, e.ResultIgnored | e.CredentialsUsed):  # The new execution has used no credential so far.
-            return None
+        if isinstance(event, e.ResultIgnored | e.CredentialsUsed | e.NodeLogged):
+            return None  # The new execution has used no credential so far, and logged nothing.
         return s.At(self._plan.index[key], getattr(event, "rounds", ()))
 
     def _pieces(self, event: Any, now: s.At, state: s.State) -> Iterator[e.Event]:

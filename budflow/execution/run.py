@@ -118,6 +118,7 @@ class Run:
             if self._work.saved is not None:
                 replay.restore(unpack(self._work.saved, self._opened_list))
             self._state = replay.fold(map(self._opened, self._work.events))
+            self._node_work.log.count(self._work.events)
             if self._thin is not None:
                 self._thin.began((self._plan.nodes[at.node].key, at.rounds) for at in (*replay.recorded, *self._open))
             self._link.append(e.Started(self._tools.now(), self._runner, self._tools.place))
@@ -264,6 +265,8 @@ class Run:
     def _end(self, status: e.EndStatus, failure: Failure | None) -> None:
         if self._state.phase == "ended":
             return
+        if (rest := self._node_work.log.rest()) is not None:
+            self._link.append(rest)
         self._emit(e.Finished(self._tools.now(), status, failure))
         if not self._ended.done():
             self._ended.set_result(None)

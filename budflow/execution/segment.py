@@ -17,8 +17,10 @@ import orjson
 from budflow.errors import BudflowError
 from budflow.execution.hand_over import PutQuestion, Taking, ask_nobody
 from budflow.execution.lineage import LineageAmbiguous, NodeView
+from budflow.execution.node_log import ExecutionLog, NodeLog
 from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut, all_failed as every_failed
 from budflow.execution.node_run import run_node
+from budflow.execution.segment_log import SegmentLog, Tell, hear_whole
 from budflow.execution.tools import Tools
 from budflow.expressions.evaluate import ExpressionFailed, Scope
 from budflow.graph.params import compile_params
@@ -72,9 +74,11 @@ class SegmentHost:
         self._opened = open_tools()
         self._loop = asyncio.Runner()
 
-    def run(self, payload: bytes, ask: PutQuestion) -> bytes:
-        """Run one packed segment to its end; blocks. `ask` gets it the credentials that it was packed with."""
-        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools, ask))
+    def run(self, payload: bytes, ask: PutQuestion, tell: Tell | None) -> bytes:
+        """Run one packed segment to its end; blocks. `ask` gets it the credentials that it was packed with, and `tell`
+        takes what it logs meanwhile.
+        """
+        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools, ask, tell))
 
 
 def pack(run: NodeRun, ticket: str = "") -> bytes:
@@ -114,12 +118,18 @@ def pack(run: NodeRun, ticket: str = "") -> bytes:
     return _json(shape, node)
 
 
-async def run_packed(payload: bytes, registry: Registry, tools: Tools, ask: PutQuestion = ask_nobody) -> bytes:
-    """Run a packed segment in this process; its result as bytes. One with credentials has to `ask` for them."""
+async def run_packed(
+    payload: bytes, registry: Registry, tools: Tools, ask: PutQuestion = ask_nobody, tell: Tell | None = None
+) -> bytes:
+    """Run a packed segment in this process; its result as bytes. One with credentials has to `ask` for them.
+
+    What it logs is told every now and then, and is in the result as a whole: who gets both knows how much came before.
+    """
     retries: list[tuple[int, int, float, Json]] = []
+    logged = SegmentLog(tell)
     segment = orjson.loads(payload)
     try:
-        run = _unpack(segment, registry, tools, retries)
+        run = _unpack(segment, registry, tools, retries, logged)
         if segment["slots"]:
             taking = Taking(segment["ticket"], segment["slots"], tools.hand_over, ask)
             await taking.give(run)
@@ -132,11 +142,12 @@ async def run_packed(payload: bytes, registry: Registry, tools: Tools, ask: PutQ
         "failed": {ordinal: failure.to_json() for ordinal, failure in result.failed.items()},
         "tries": result.tries,
         "retries": retries,
+        "log": logged.whole(run.log.end()),
     }
     try:
         return _json(shape, run.node)
     except EventUnwritable as error:
-        return orjson.dumps({"refused": Failure.of(error).to_json()})
+        return orjson.dumps({"refused": Failure.of(error).to_json(), "log": shape["log"]})
 
 
 def _in_memory(items: Sequence[Item]) -> Sequence[Item]:
@@ -151,6 +162,7 @@ def _in_memory(items: Sequence[Item]) -> Sequence[Item]:
 def unpack_result(payload: bytes, run: NodeRun) -> NodeResult:
     """The result that `run_packed` gave for `run`; its retries are told to `run.on_retry`."""
     shape = orjson.loads(payload)
+    hear_whole(shape.get("log", ()), run)
     if "refused" in shape:
         return _all_failed(run, Failure(**shape["refused"]))
     for tries, failed, delay, failure in shape["retries"]:
@@ -185,7 +197,7 @@ def limit_seconds(run: NodeRun) -> float | None:
 # --- the node and what it sees -------------------------------------------------------------------------------------
 
 
-def _unpack(shape: Json, registry: Registry, tools: Tools, retries: list[Any]) -> NodeRun:
+def _unpack(shape: Json, registry: Registry, tools: Tools, retries: list[Any], logged: SegmentLog) -> NodeRun:
     spec = registry.get(shape["type"], shape["type_version"])
     if spec is None:
         raise NodeTypeMissing(f"{shape['type']} in version {shape['type_version']} is not installed there.")
@@ -235,6 +247,7 @@ def _unpack(shape: Json, registry: Registry, tools: Tools, retries: list[Any]) -
         http=tools.http,
         files=tools.files,
         on_retry=lambda tries, failed, delay, failure: retries.append((tries, failed, delay, failure.to_json())),
+        log=NodeLog(ExecutionLog(tools.now, logged.append), node.key, live=True),
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from functools import partial
 from typing import BinaryIO
 
 import orjson
@@ -10,8 +11,8 @@ import orjson
 from budflow.execution.segment import SegmentHost
 
 SIZE_BYTES = 8
-#: What stands before a message of a process: it asks for credentials, or gives the result.
-QUESTION, RESULT = b"?", b"="
+#: What stands before a message of a process: it asks for credentials, tells what was logged, or gives the result.
+QUESTION, LOGGED, RESULT = b"?", b"~", b"="
 
 
 def frame(payload: bytes) -> bytes:
@@ -37,7 +38,7 @@ def main() -> None:
         return answer
 
     while (payload := _read(source)) is not None:
-        _write(sink, RESULT, host.run(payload, ask))
+        _write(sink, RESULT, host.run(payload, ask, partial(_write, sink, LOGGED)))
 
 
 def _write(sink: BinaryIO, kind: bytes, message: bytes) -> None:

@@ -6,16 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 from budflow.execution.active import Active
+from budflow.execution.figures import EngineFigures
+from budflow.execution.hearing import Hearing
 from budflow.execution.holding import Holding
 from budflow.execution.intake import Intake
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import CredentialSource, ExecutionStore, Executor
-from budflow.execution.records import JournalWrite, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite
 from budflow.execution.signal import signal_of
+from budflow.execution.uses import uses_at_door
+from budflow.execution.wakes import Wakes
+from budflow.execution.watched import Watched
 from budflow.graph.plan import Plan
 from budflow.log import get_log
 from budflow.model import event as e
-from budflow.model.execution import Claim, Execution, QueueFull
+from budflow.model.execution import Claim, Execution, QueueFull, RunnerKind
 from budflow.model.identity import utc_now
 from budflow.model.journal import encode
 from budflow.model.workflow import VersionRecord
@@ -40,10 +45,21 @@ class Supervisor:
         queued_max: int,
         lease_seconds: float = 10.0,
         credentials: CredentialSource,
+        wakes: Wakes,
         resume_url: Callable[[Execution], str | None] = lambda _: None,
+        kind: RunnerKind = "main",
+        details: Mapping[str, Any] | None = None,
+        claims: bool = True,
     ) -> None:
+        """`kind` and `details` say to people what the runner is; see ExecutionStore.open_lease.
+
+        Without `claims` it takes nothing from the queue, and of what is submitted only what a caller waits for.
+        """
         self._store, self.runner, self._queued_max = store, runner, queued_max
+        self.figures = EngineFigures()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._claims, self._wakes = claims, wakes
+        self.watched = Watched(wakes, lambda execution_id: execution_id in self.holding.held)
         self.holding = Holding(
             store,
             plans,
@@ -54,14 +70,29 @@ class Supervisor:
             spawn=self._spawn,
             credentials=credentials,
             freed=lambda urgent: self.intake.freed(urgent),
+            figures=self.figures,
+            wakes=wakes,
+            watched=self.watched,
         )
         self.intake = Intake(
-            store, plans, self.holding, runner=runner, running_max=running_max, lease_seconds=lease_seconds
+            store,
+            plans,
+            self.holding,
+            runner=runner,
+            running_max=running_max,
+            lease_seconds=lease_seconds,
+            wakes=wakes,
+            kind=kind,
+            details=details,
+            claims=claims,
         )
+        self._hearing = Hearing(wakes, self.intake, self.holding, runner=runner)
 
     async def start(self) -> None:
         """Become known as a living runner, take over from dead ones, and begin to claim what is due."""
         await self.intake.open()
+        self._hearing.begin()
+        self.watched.begin()
         intake = self.intake
         for work in (intake.beat_forever, intake.claim_forever, intake.listen_forever, intake.sweep_forever):
             self._spawn(work())
@@ -79,7 +110,9 @@ class Supervisor:
         await asyncio.sleep(0)  # A task that is cancelled before its first turn could not let its run go.
         await _end({one.task for one in held.values() if one.task is not None})
         await self.holding.executor.close()
+        self._hearing.end()
         await self.intake.close()
+        self.watched.end()
 
     def use(self, executor: Executor) -> Executor:
         """Start executions with `executor` from now on; returns the one used so far, which finishes what it has."""
@@ -113,7 +146,7 @@ class Supervisor:
         plan: Plan,
         *,
         durable: bool = True,
-        trigger_key: TriggerKey | None = None,
+        trigger_key: AdmissionKey | None = None,
         reused: tuple[e.Event, ...] = (),
     ) -> Active | None:
         """Take a new execution on: at once where there is room, else into the queue (then None is returned).
@@ -121,18 +154,23 @@ class Supervisor:
         With `durable` it is stored when this returns. Without, it is stored before its first effect and before its
         answer, whichever comes first: the caller must acknowledge nothing until `answered` is set. `reused` are events
         of the execution that it repeats.
-        Raises QueueFull, LimitReached, KeyKnown and KeyReused, with nothing stored.
+        Raises QueueFull, LimitReached and what ExecutionStore.admit does for the key, with nothing stored.
         """
         if self.holding.stopping:
             raise QueueFull("The server is shutting down.")
         events = (admitted, *reused)
-        if self.intake.queued or len(self.holding.held) >= self.intake.running_max or execution.limit is not None:
+        full = self.intake.queued or len(self.holding.held) >= self.intake.running_max
+        if full or execution.limit is not None or (durable and not self._claims):
             if await self._store.count_queued() >= self._queued_max:
                 raise QueueFull
             stored = [encode(seq, event) for seq, event in enumerate(events)]
-            await self._store.admit(execution, stored, trigger_key)
+            await self._store.admit(execution, stored, trigger_key, uses_at_door(execution, plan, admitted))
             self.intake.look()
-            self.intake.listen()  # It may have displaced one that is here.
+            if full or not self._claims:  # Else it only waits for its limit, and can be taken up here as well.
+                self._wakes.tell("queue")
+            self.intake.listen()  # It may have displaced one that is here,
+            if execution.limit is not None and execution.limit.policy == "cancel_oldest":
+                self._wakes.tell("signals")  # or elsewhere.
             return None
         leased = replace(execution, status="running", runner=self.runner, token=1, started_at=execution.created_at)
         if trigger_key is not None:
@@ -140,7 +178,8 @@ class Supervisor:
             rows = tuple(encode(seq, event) for seq, event in enumerate(events))
             claim = Claim(leased.id, self.runner, leased.token)
             with self.holding.stored(leased.id):
-                await self._store.append(JournalWrite(claim, rows, admission=leased, trigger_key=trigger_key))
+                uses = uses_at_door(execution, plan, admitted)
+                await self._store.append(JournalWrite(claim, rows, leased, trigger_key=trigger_key, uses=uses))
                 return await self.holding.launch(leased, version, plan, events, claim=claim, next_seq=len(rows))
         held = await self.holding.launch(leased, version, plan, events, admission=leased)
         if durable:
@@ -155,7 +194,9 @@ class Supervisor:
         if held is not None and held.execution.project_id == project_id:
             self.holding.deliver_cancel(held, by)
             return execution or held.execution  # It may not be stored yet.
-        self.intake.look()
+        self._wakes.tell("signals", execution_id)
+        self.watched.changed(execution_id, ended=True)
+        self.intake.offer()
         return execution
 
     async def signal(self, project_id: str, execution_id: str, event: e.Paused | e.Continued) -> Execution | None:

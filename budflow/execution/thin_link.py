@@ -6,6 +6,7 @@ execution succeeds is dropped, but for the nodes that lead nowhere and, with `se
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from budflow.execution.link_around import LinkAround
 from budflow.execution.ports import ExecutionBroken, Link
@@ -31,8 +32,11 @@ class ThinLink(LinkAround):
     def append(self, *events: e.Event) -> None:
         """See Link."""
         for event in events:
+            if isinstance(event, e.NodeLogged):
+                self._link.append(event)  # Nothing depends on it, and it depends on nothing.
+                continue
             if isinstance(event, e.NodeFinished) and (event.node, event.rounds) not in self._effects:
-                self._withheld.append(event)
+                self._withheld.append(self._unlogged(event))
                 continue
             if isinstance(event, e.NodeStarted):
                 self._effects.add((event.node, event.rounds))
@@ -50,6 +54,13 @@ class ThinLink(LinkAround):
             except EventUnwritable as error:
                 # Others have gone on with it by now: too late for the node to fail.
                 raise ExecutionBroken(f"`{event.node}`: {error.message}") from error
+
+    def _unlogged(self, event: e.NodeFinished) -> e.NodeFinished:
+        """The event without what its node logged, which is written at once: it is kept in any case."""
+        if not event.log:
+            return event
+        self._link.append(e.NodeLogged(event.at, event.node, event.log, event.rounds))
+        return replace(event, log=())
 
     def _stays(self, event: e.NodeFinished) -> bool:
         return event.static is not None or is_kept(self._plan, self._plan.index[event.node])

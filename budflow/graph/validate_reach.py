@@ -25,8 +25,8 @@ def trigger_problems(own: PlacedGraph, specs: Specs) -> Iterator[Problem]:
             "graph.no_trigger",
             "/nodes",
             "No node of this workflow is a trigger.",
-            'Add a node of type `trigger.manual` or `trigger.webhook`, such as "start": {"type": "trigger.manual"}, '
-            "and an edge from it to the first node.",
+            "Add a node of type `trigger.manual`, `trigger.webhook` or `trigger.schedule`, such as "
+            '"start": {"type": "trigger.manual"}, and an edge from it to the first node.',
             blocks="run",
         )
         return

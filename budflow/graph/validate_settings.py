@@ -1,8 +1,7 @@
 """The validator's part for the settings: the time zone, and the expressions of the key that executions count by."""
 
-import re
 from collections.abc import Iterator
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import available_timezones
 
 from budflow.errors import BudflowError
 from budflow.expressions.compile import compile_template
@@ -10,17 +9,16 @@ from budflow.expressions.evaluate import RESERVED_NAMES
 from budflow.graph.suggest import hint
 from budflow.graph.validate_params import reserved_problems
 from budflow.model.problem import Problem
+from budflow.model.time_zone import is_time_zone
 from budflow.model.workflow import Settings
 
 #: The names that `concurrency_key` may read: what is known before the execution starts.
 CONCURRENCY_KEY_NAMES = frozenset({"json", "workflow", "execution"})
-#: ZoneInfo looks for a file and then for a module of this name: with dots in it, it may do anything.
-ZONE_PATTERN = r"[A-Za-z0-9_+/-]{1,64}"
 
 
 def settings_problems(settings: Settings) -> Iterator[Problem]:
     """What the shape of the settings does not tell."""
-    if not _is_time_zone(settings.timezone):
+    if not is_time_zone(settings.timezone):
         message = f"There is no time zone `{settings.timezone[:100]}`."
         advice = f"{hint(settings.timezone, available_timezones(), 'time zone')} Names are those of the IANA database."
         yield Problem("settings.unknown_timezone", "/settings/timezone", message, advice, "run")
@@ -39,13 +37,3 @@ def _key_problems(text: str, where: str) -> Iterator[Problem]:
         message = f"The key is made before the execution starts: there is no `${name}` yet."
         advice = "Read `$json`, the data of the trigger's first item, `$workflow` or `$execution`."
         yield Problem("expression.not_allowed", where, message, advice, "run")
-
-
-def _is_time_zone(name: str) -> bool:
-    if not re.fullmatch(ZONE_PATTERN, name):
-        return False
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True

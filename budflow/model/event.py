@@ -8,7 +8,7 @@ there; an event once written is never rewritten.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -26,6 +26,8 @@ from budflow.model.control_event import (
 from budflow.model.execution import EndStatus as EndStatus, Mode, Origin, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, ItemList
+from budflow.model.log import LogLine
+from budflow.model.log_event import NodeLogged as NodeLogged
 from budflow.model.path import Rounds as Rounds
 
 
@@ -35,7 +37,7 @@ class Admitted:
 
     With `pinned`, nodes give their pinned output instead of running. `until` is the key of the node at which a
     partial run ends. `origin` is set where the execution repeats another. `callers` are the workflows that called it,
-    from the outside in.
+    from the outside in. `credentials` are the ids of those that the trigger's door has used, by slot.
     """
 
     TYPE: ClassVar[str] = "execution.admitted"
@@ -50,6 +52,7 @@ class Admitted:
     until: str | None = None
     origin: Origin | None = None
     callers: tuple[str, ...] = ()
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_test(self) -> bool:
@@ -147,7 +150,8 @@ class ItemsRetried:
 class NodeFinished:
     """A node ran; `outputs` has every one of its ports, an empty list for those without items.
 
-    `static` is the static data that it changed, by node key ("" for the workflow's), committed with this event.
+    `static` is the static data that it changed, by node key ("" for the workflow's), committed with this event. `log`
+    are the lines that it logged and that no `node.logged` has.
     """
 
     TYPE: ClassVar[str] = "node.finished"
@@ -160,6 +164,7 @@ class NodeFinished:
     place: Place | None = None
     rounds: Rounds = ()
     static: Mapping[str, Any] | None = None
+    log: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +180,7 @@ class NodeFailed:
     tries: int = 1
     place: Place | None = None
     rounds: Rounds = ()
+    log: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,7 @@ class NodeCancelled:
     at: datetime
     node: str
     rounds: Rounds = ()
+    log: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +271,7 @@ Event = (
     | ItemsStarted
     | ItemsFinished
     | ItemsRetried
+    | NodeLogged
     | NodeFinished
     | NodeFailed
     | NodeCancelled
@@ -283,6 +291,10 @@ Event = (
     | CancelRequested
     | Finished
 )
+
+
+#: The types of events that a runner may write without getting any further.
+NO_PROGRESS = (Started.TYPE, NodeLogged.TYPE)
 
 
 @dataclass(frozen=True, slots=True)

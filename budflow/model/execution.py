@@ -12,7 +12,7 @@ EndStatus = Literal["succeeded", "failed", "cancelled"]
 #: Why an execution is `waiting`: nothing of it computes, and it needs no process until something comes. With `upgrade`
 #: that is a server of a newer release, which wrote events that this one does not know.
 WaitReason = Literal["timer", "webhook", "form", "approval", "child", "limit", "paused", "ask", "upgrade"]
-Mode = Literal["webhook", "api", "mcp", "cli", "child", "error"]
+Mode = Literal["webhook", "api", "mcp", "cli", "child", "error", "schedule"]
 TERMINAL: frozenset[str] = frozenset(get_args(EndStatus))
 #: What may become of an execution whose group (`limit_key`) is full.
 LimitPolicy = Literal["queue", "drop", "cancel_oldest"]
@@ -100,6 +100,10 @@ class Claim:
     token: int
 
 
+#: What a runner is part of: a server, `budflow worker`, or an actor on Ray.
+RunnerKind = Literal["main", "worker", "ray"]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where something ran."""
@@ -166,6 +170,22 @@ class KeyKnown(BudflowError):
     code = "execution.key_known"
     http_status = 409
     hint = "The first request's execution stands in `execution_id`."
+
+
+class SlotFired(BudflowError):
+    """The slot of the schedule has started an execution already."""
+
+    code = "schedule.slot_fired"
+    http_status = 409
+    hint = "That execution stands in `execution_id`; a slot starts only one."
+
+
+class SlotSettled(BudflowError):
+    """The slot is settled, or its schedule is not armed any more as it was."""
+
+    code = "schedule.slot_settled"
+    http_status = 409
+    hint = "Look at the schedule again: somebody else saw to it, or the workflow was published anew or unpublished."
 
 
 class WaitClosed(BudflowError):

@@ -1,6 +1,6 @@
 """The codec of the journal: events to rows and back. Every shape an event ever had stays readable by upcasters."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from budflow.model.failure import Failure
 from budflow.model.item import ItemList, Json
 from budflow.model.item_codec import decode_items, encode_items, to_plain
 from budflow.model.journal_row import EventOfNewerRelease, EventUnreadable, payload_of
+from budflow.model.log import LogLine
 
 Upcaster = Callable[[Json], Json]
 
@@ -75,10 +76,12 @@ def _encode_origin(origin: Origin | None) -> Json | None:
     return None if origin is None else {"execution_id": origin.execution_id, "kind": origin.kind, "node": origin.node}
 
 
-def _in_rounds(shape: Json, rounds: e.Rounds) -> Json:
-    """Most nodes are in no loop: nothing is written of that."""
+def _in_rounds(shape: Json, rounds: e.Rounds, log: Sequence[LogLine] = ()) -> Json:
+    """Most nodes are in no loop, and log nothing: nothing is written of that."""
     if rounds:
         shape["rounds"] = rounds
+    if log:
+        shape["log"] = [line.to_json() for line in log]
     return shape
 
 
@@ -94,18 +97,25 @@ def _encode_place(place: Place | None) -> Json | None:
     return None if place is None else place.to_json()
 
 
+def _encode_admitted(admitted: e.Admitted) -> Json:
+    shape: Json = {
+        "trigger": admitted.trigger,
+        "mode": admitted.mode,
+        "principal": admitted.principal,
+        "items": encode_items(admitted.items),
+        "parent": _encode_parent(admitted.parent),
+        "pinned": admitted.pinned,
+        "until": admitted.until,
+        "origin": _encode_origin(admitted.origin),
+        "callers": admitted.callers,
+    }
+    if admitted.credentials:
+        shape["credentials"] = admitted.credentials
+    return shape
+
+
 _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
-    e.Admitted: lambda x: {
-        "trigger": x.trigger,
-        "mode": x.mode,
-        "principal": x.principal,
-        "items": encode_items(x.items),
-        "parent": _encode_parent(x.parent),
-        "pinned": x.pinned,
-        "until": x.until,
-        "origin": _encode_origin(x.origin),
-        "callers": x.callers,
-    },
+    e.Admitted: _encode_admitted,
     e.Started: lambda x: {"runner": x.runner, "place": x.place.to_json()},
     e.NodeStarted: lambda x: _in_rounds(
         {"node": x.node, "items": x.items, "params": x.params, "begun": x.begun}
@@ -127,6 +137,7 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
         },
         x.rounds,
     ),
+    e.NodeLogged: lambda x: _in_rounds({"node": x.node}, x.rounds, x.log),
     e.NodeFinished: lambda x: _in_rounds(
         {
             "node": x.node,
@@ -137,6 +148,7 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
             **({} if x.static is None else {"static": x.static}),
         },
         x.rounds,
+        x.log,
     ),
     e.NodeFailed: lambda x: _in_rounds(
         {
@@ -147,8 +159,9 @@ _ENCODERS: Mapping[type, Callable[[Any], Json]] = {
             "place": _encode_place(x.place),
         },
         x.rounds,
+        x.log,
     ),
-    e.NodeCancelled: lambda x: _in_rounds({"node": x.node}, x.rounds),
+    e.NodeCancelled: lambda x: _in_rounds({"node": x.node}, x.rounds, x.log),
     e.ResultIgnored: lambda x: _in_rounds({"node": x.node, "reason": x.reason, "signal": x.signal}, x.rounds),
     e.ChildStarted: lambda x: _in_rounds(
         {"node": x.node, "call": x.call, "execution_id": x.execution_id, "workflow_id": x.workflow_id}, x.rounds
@@ -223,6 +236,10 @@ def _rounds(shape: Json) -> e.Rounds:
     return tuple(shape.get("rounds", ()))
 
 
+def _log(shape: Json) -> tuple[LogLine, ...]:
+    return tuple(map(LogLine.of_json, shape["log"])) if "log" in shape else ()
+
+
 def _place(shape: Json | None) -> Place | None:
     return None if shape is None else Place(**shape)
 
@@ -258,6 +275,7 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 x.get("until"),
                 _origin(x.get("origin")),
                 tuple(x.get("callers", ())),
+                dict(x.get("credentials", {})),
             ),
         ),
         _decoder(e.Started, lambda at, x: e.Started(at, x["runner"], Place(**x["place"]))),
@@ -281,6 +299,7 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 at, x["node"], x["tries"], x["failed"], x["delay_seconds"], Failure(**x["failure"]), _rounds(x)
             ),
         ),
+        _decoder(e.NodeLogged, lambda at, x: e.NodeLogged(at, x["node"], _log(x), _rounds(x))),
         _decoder(
             e.NodeFinished,
             lambda at, x: e.NodeFinished(
@@ -292,6 +311,7 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 _place(x["place"]),
                 _rounds(x),
                 x.get("static"),
+                _log(x),
             ),
         ),
         _decoder(
@@ -304,9 +324,10 @@ _DECODERS: Mapping[str, tuple[int, Callable[[datetime, Json], e.Event]]] = dict(
                 x["tries"],
                 _place(x["place"]),
                 _rounds(x),
+                _log(x),
             ),
         ),
-        _decoder(e.NodeCancelled, lambda at, x: e.NodeCancelled(at, x["node"], _rounds(x))),
+        _decoder(e.NodeCancelled, lambda at, x: e.NodeCancelled(at, x["node"], _rounds(x), _log(x))),
         _decoder(
             e.ResultIgnored, lambda at, x: e.ResultIgnored(at, x["node"], x["reason"], _rounds(x), x.get("signal"))
         ),

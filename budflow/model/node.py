@@ -21,6 +21,7 @@ from budflow.model.failure import NodeError
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item, ItemList, Json
+from budflow.model.log import NO_LOG, LogCapability
 from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 from budflow.model.workflow import Effect
@@ -78,6 +79,7 @@ class Call(Generic[P]):
     traceparent: str | None = None
     static: StaticData = NO_STATIC
     credentials: Mapping[str, OpenCredential] = field(default_factory=dict)
+    log: LogCapability = NO_LOG
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ class Batch(Generic[P]):
     files: FilesCapability = NO_FILES
     put_aside: Callable[[ItemList], ItemList] = lambda items: items
     static: StaticData = NO_STATIC
+    log: LogCapability = NO_LOG
 
     @property
     def spilled(self) -> bool:

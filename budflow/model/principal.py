@@ -14,7 +14,7 @@ PERMISSIONS: dict[str, str] = {
     "workflow:read": "Read workflows and their versions; validate a document.",
     "workflow:write": "Create, change and delete workflows.",
     "workflow:publish": "Arm and disarm a workflow's triggers.",
-    "execution:read": "Read executions, their nodes, items and events.",
+    "execution:read": "Read executions, their nodes, items, events and logs.",
     "execution:run": "Start and cancel executions.",
     "execution:write": "Remove executions that are not to be kept any longer.",
     "credential:read": "List credentials by name and kind, and read who used them; never their values.",
@@ -41,6 +41,8 @@ class Principal:
 
 
 OWNER = Principal(id="owner", permissions=frozenset(PERMISSIONS))
+#: Whoever collects the figures of a server, such as Prometheus.
+METRICS_READER = Principal(id="metrics", permissions=frozenset({"server:read"}))
 
 
 class PermissionMissing(BudflowError):

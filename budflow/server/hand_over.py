@@ -55,7 +55,7 @@ def with_hand_over(app: ASGIApp, keys: Keys, asked: asyncio.Event) -> ASGIApp:
             return
         authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         try:
-            keys.principal(authorization, "cli")
+            keys.owner(authorization, "cli")
         except BudflowError as error:
             status = error.http_status
         else:

@@ -58,12 +58,16 @@ async def start_ray(runtime: Runtime) -> None:
         await executor.close()
         raise
     supervisor.use(executor)
-    log.info("ray.started", **{name: value for name, value in executor.status().items() if name != "runners"})
+    log.info(
+        "ray.started", **{name: value for name, value in executor.status().items() if name not in ("runners", "nodes")}
+    )
 
 
 def _opener(settings: Settings) -> Callable[..., Runner]:
-    """What opens a runner in Ray's processes. Only on this machine do they see our directory of blobs."""
-    opener = partial(open_runner, file_roots=settings.file_roots, snapshot_events=settings.snapshot_events)
-    if settings.ray_address != "local":
-        return opener
-    return partial(opener, lists=ListStore(open_blobs(settings.blob_url, settings.data_dir)))
+    """What opens a runner in Ray's processes. Where they may be on other machines, blobs are in S3."""
+    return partial(
+        open_runner,
+        file_roots=settings.file_roots,
+        snapshot_events=settings.snapshot_events,
+        lists=ListStore(open_blobs(settings.blob_url, settings.data_dir)),
+    )

@@ -1,26 +1,27 @@
 """`budflow serve`: own the data directory, answer on TCP and on the Unix socket, drain and leave when told to."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from budflow.app import Runtime, open_runtime
+from budflow.execution import interpreter
 from budflow.log import get_log
-from budflow.server import interpreter
 from budflow.server.doors import api_and_mcp
 from budflow.server.hand_over import take_ownership
 from budflow.server.listener import listening
 from budflow.server.ray_start import start_ray
+from budflow.server.signals import Signals
 from budflow.server.sockets import listen_tcp, listen_unix, refuse_exposed
 from budflow.settings import Settings
+from budflow.storage.blobs.open import require_shared_blobs
 from mcp_server.http import McpDoor
 from ray_jobs.open import check_settings
 
 log = get_log(__name__)
 
-#: Servers that share a database learn of each other's publishing by looking.
+#: Servers that share a database tell each other when they publish; so often each looks by itself.
 WEBHOOKS_SECONDS = 2.0
 MCP_DRAIN_SECONDS = 5.0
 
@@ -41,13 +42,15 @@ class Served:
 async def serve(settings: Settings, on_ready: Callable[[Served], None]) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` is told where, when the server answers.
 
-    Raises ServerExposed, PortTaken, AddressRefused, DirectoryOwned, NeedsPostgresql, and what opening the store raises.
+    Raises ServerExposed, PortTaken, AddressRefused, DirectoryOwned, NeedsPostgresql, BlobsNotShared, and what opening
+    the store raises.
     """
     refuse_exposed(settings.host)
     if settings.executor == "ray":
         check_settings(settings)
+        require_shared_blobs(settings)
     with await take_ownership(settings.data_dir) as lock, listen_tcp(settings.host, settings.port) as (tcp, url):
-        signals = _Signals()
+        signals = Signals()
         interpreter.tune()
         async with open_runtime(settings, "serve", lock, address=url) as runtime:
             with listen_unix(settings.data_dir) as (unix, path):
@@ -58,33 +61,13 @@ async def serve(settings: Settings, on_ready: Callable[[Served], None]) -> None:
                     await _until_told(signals, runtime, door)
 
 
-class _Signals:
-    """SIGTERM and SIGINT: the first sets `told`, a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.told = asyncio.Event()
-        self.arm()
-
-    def arm(self) -> None:
-        """Listen to them; again where somebody else may have begun to."""
-        if not self.told.is_set():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, self._stop)
-
-    def _stop(self) -> None:
-        self.told.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-
-async def _until_told(signals: _Signals, runtime: Runtime, door: McpDoor) -> None:
+async def _until_told(signals: Signals, runtime: Runtime, door: McpDoor) -> None:
     """Do what a running server does behind its answers, until a signal; then begin to drain."""
     behind = [asyncio.create_task(_warm(door))]
     if runtime.settings.executor == "ray":
         behind.append(asyncio.create_task(_start_ray(runtime, signals)))
     if runtime.settings.database_url is not None:
-        behind.append(asyncio.create_task(runtime.webhooks.follow(WEBHOOKS_SECONDS)))
+        behind.append(asyncio.create_task(runtime.webhooks.follow(runtime.services.wakes, WEBHOOKS_SECONDS)))
     await signals.told.wait()
     log.info("server.stopping")
     await door.drain(min(MCP_DRAIN_SECONDS, runtime.begin_drain()))
@@ -93,7 +76,7 @@ async def _until_told(signals: _Signals, runtime: Runtime, door: McpDoor) -> Non
     await asyncio.gather(*behind, return_exceptions=True)
 
 
-async def _start_ray(runtime: Runtime, signals: _Signals) -> None:
+async def _start_ray(runtime: Runtime, signals: Signals) -> None:
     await start_ray(runtime)
     signals.arm()  # Ray puts a handler of its own before ours, which prints the stack of the process.
 

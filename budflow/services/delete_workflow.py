@@ -23,4 +23,5 @@ async def delete_workflow(services: Services, principal: Principal, request: Del
     if not await services.store.delete_workflow(principal.project_id, request.workflow_id):
         raise WorkflowNotFound(f"There is no workflow {request.workflow_id}.")
     await services.triggers.refresh()
+    services.wakes.tell("triggers", request.workflow_id)
     return DeletedView(deleted=request.workflow_id)

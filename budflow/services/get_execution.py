@@ -19,7 +19,7 @@ from budflow.model.execution import TERMINAL, Execution, ExecutionNotFound, Plac
 from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemList
 from budflow.model.journal_row import EventUnreadable
-from budflow.model.path import parse_path
+from budflow.model.path import Rounds, parse_path
 from budflow.model.principal import Principal
 from budflow.model.problem import WorkflowInvalid
 from budflow.model.wait import WantedWaits
@@ -32,7 +32,7 @@ Detail = Literal["status", "nodes", "items"]
 #: So many of its open waits are shown; `list_waits` pages through all.
 WAITS_MAX = 20
 #: Why the nodes of an execution cannot be told any more, though its row can.
-_UNTELLABLE = (EventUnreadable, NodeTypeMissing, VersionNotFound, VersionUnreadable, WorkflowInvalid)
+UNTELLABLE = (EventUnreadable, NodeTypeMissing, VersionNotFound, VersionUnreadable, WorkflowInvalid)
 
 
 class GetExecution(RequestModel):
@@ -149,7 +149,7 @@ async def get_execution(services: Services, principal: Principal, request: GetEx
         plan = await plan_of_execution(services, execution)
         wanted = _wanted(plan, request)
         story = await read_story(services.store, execution, plan, wanted)
-    except _UNTELLABLE as error:
+    except UNTELLABLE as error:
         return ExecutionDetailView(execution=view, waits=waits, problem=FailureView.of(Failure.of(error)))
     show = _Show(request, partial(services.lists.open, principal.project_id))
     nodes = [
@@ -183,18 +183,24 @@ def _wanted(plan: Plan, request: GetExecution) -> Wanted:
     with_items = request.detail == "items"
     if request.node is None:
         return Wanted(outputs=with_items)
+    key, rounds = find_node(plan, request.node)
+    return Wanted(plan.index[key], rounds, with_items)
+
+
+def find_node(plan: Plan, path: str) -> tuple[str, Rounds]:
+    """The key that a path names, and its rounds: all around the node or the first. Raises NodeNotInExecution."""
     try:
-        key, rounds = parse_path(request.node)
+        key, rounds = parse_path(path)
     except ValueError:
-        key, rounds = request.node, ()
+        key, rounds = path, ()
     number = plan.index.get(key)
     if number is None:
         raise NodeNotInExecution(f"No node is called `{key[:100]}`.", hint=hint(key, plan.index, "node"))
     depth = plan.nodes[number].depth
     if len(rounds) > depth:
         where = f"{depth} loop{'s' if depth > 1 else ''}" if depth else "no loop"
-        raise NodeNotInExecution(f"`{key}` stands in {where}: `{request.node[:100]}` names too many rounds.")
-    return Wanted(number, rounds, with_items)
+        raise NodeNotInExecution(f"`{key}` stands in {where}: `{path[:100]}` names too many rounds.")
+    return key, rounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from budflow import __version__
+from budflow.model.execution import RunnerKind
 from budflow.model.principal import Principal
 from budflow.services.use_case import RequestModel, Services, View, use_case
 
@@ -26,6 +27,17 @@ class RunnerView(View):
     lease_until: datetime | None = Field(description="When others take over what it does; null: when its process ends.")
     running: int
     taken_over: int = Field(description="How many of those it took over from runners that died.")
+    kind: RunnerKind = Field(description="What it is part of: a server (main), `budflow worker`, or an actor on Ray.")
+    details: dict[str, Any] = Field(description="What it told of itself: how much it may run, its release and Python.")
+
+
+class BlobsView(View):
+    """The store for large lists."""
+
+    place: str = Field(description="The directory, or the bucket with the address of its service.")
+    works: bool = Field(description="Whether it could be reached a moment ago.")
+    problem: str | None = Field(description="Why it could not.")
+    hint: str | None
 
 
 class StatusView(View):
@@ -35,6 +47,7 @@ class StatusView(View):
     python: str
     pid: int
     database: str
+    blobs: BlobsView
     executor: dict[str, Any]
     runner: str
     running: int
@@ -55,6 +68,7 @@ async def get_status(services: Services, principal: Principal, request: GetStatu
         python=platform.python_version(),
         pid=os.getpid(),
         database="postgresql" if services.settings.database_url else "sqlite",
+        blobs=await _blobs(services),
         executor=figures["executor"],
         runner=figures["runner"],
         running=figures["running"],
@@ -70,8 +84,17 @@ async def get_status(services: Services, principal: Principal, request: GetStatu
                 lease_until=row.lease_until,
                 running=row.running,
                 taken_over=row.taken_over,
+                kind=row.kind,
+                details=dict(row.details),
             )
             for row in await services.store.list_runners()
         ],
         node_types=len(services.registry.types()),
     )
+
+
+async def _blobs(services: Services) -> BlobsView:
+    place, error = services.blobs.place, await services.cluster.blobs(services.blobs)
+    if error is None:
+        return BlobsView(place=place, works=True, problem=None, hint=None)
+    return BlobsView(place=place, works=False, problem=error.message, hint=error.hint)

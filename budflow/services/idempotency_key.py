@@ -4,7 +4,6 @@ They are kept for a day and belong to one trigger of one workflow. After the IET
 header (draft-ietf-httpapi-idempotency-key-header); a key is taken as it stands, quotation marks included.
 """
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -15,16 +14,9 @@ import orjson
 from pydantic import Field
 
 from budflow.errors import BudflowError
-from budflow.execution.ports import ExecutionStore
-from budflow.execution.records import KEY_LIFE
-from budflow.log import get_log
-from budflow.model.identity import utc_now
 
 HEADER = "Idempotency-Key"
 KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
-SWEEP_SECONDS = 3_600.0
-
-log = get_log(__name__)
 
 KeyText = Annotated[
     str,
@@ -60,13 +52,3 @@ def is_key(text: str) -> bool:
 def fingerprint_of(meaning: Mapping[str, Any]) -> str:
     """A hash of what a request means; equal for equal meanings, whatever the order of the keys in it."""
     return hashlib.sha256(orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-async def forget_old_keys(store: ExecutionStore, seconds: float = SWEEP_SECONDS) -> None:
-    """Remove the keys that no longer count, for ever, every so many seconds."""
-    while True:
-        try:
-            await store.delete_old_keys(utc_now() - KEY_LIFE)
-        except BudflowError as error:
-            log.warning("keys.not_swept", code=error.code, message=error.message)
-        await asyncio.sleep(seconds)

@@ -1,17 +1,23 @@
 """What the use cases need stored beside the executions: workflows, versions, armed webhooks, lists of executions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from budflow.execution.ports import ExecutionStore
-from budflow.model.execution import Execution, Status
+from budflow.model.armed_schedule import ScheduleRoute
+from budflow.model.execution import Execution, RunnerKind, Status
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
+from budflow.services.cluster_ports import ClusterStore
 from budflow.services.credential_ports import CredentialStore
+from budflow.services.leader_ports import LeaderStore
 from budflow.services.retention import RetentionStore
+from budflow.services.schedule_ports import ScheduleStore
 
 T = TypeVar("T")
+#: A trigger to be armed.
+TriggerRoute = WebhookRoute | ScheduleRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,19 @@ class WorkflowStore(Protocol):
         ...
 
     async def publish(
-        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
+        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[TriggerRoute]
     ) -> WorkflowRecord:
-        """Make `version` the published one (None: none) and replace the workflow's armed webhooks by `routes`.
+        """Make `version` the published one (None: none) and replace the workflow's armed triggers by `routes`.
 
+        A schedule that has the same slots as the one before at its node goes on from where that was; any other begins
+        now, by the database's time.
         Raises WebhookTaken (details: method, path, workflow_id) when another workflow holds one of them,
         WorkflowNotFound when there is none; then nothing changes.
         """
         ...
 
     async def delete_workflow(self, project_id: str, workflow_id: str) -> bool:
-        """Remove the workflow and its webhooks. False when there is none.
+        """Remove the workflow and its armed triggers. False when there is none.
 
         Its executions stay, and its versions with them: executions are read, and go on, by their version.
         """
@@ -76,7 +84,8 @@ class WorkflowStore(Protocol):
 class RunnerRow:
     """A runner that is known as living. `lease_until` is None where the lease only ends with the process.
 
-    It is advancing `running` executions, `taken_over` of them from runners that died.
+    It is advancing `running` executions, `taken_over` of them from runners that died. `details` are for people: what
+    the runner told of itself.
     """
 
     id: str
@@ -86,10 +95,22 @@ class RunnerRow:
     lease_until: datetime | None
     running: int
     taken_over: int
+    kind: RunnerKind = "main"
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Store(ExecutionStore, WorkflowStore, RetentionStore, CredentialStore, Protocol):
+class Store(ExecutionStore, WorkflowStore, RetentionStore, CredentialStore, LeaderStore, Protocol):
     """All of it, in one database."""
+
+    @property
+    def cluster(self) -> ClusterStore:
+        """Figures of all that share it."""
+        ...
+
+    @property
+    def schedules(self) -> ScheduleStore:
+        """The armed schedules."""
+        ...
 
     async def get_server_key(self, name: str) -> bytes:
         """32 random bytes that all servers of this database share; made when first asked for."""

@@ -1,15 +1,13 @@
 """prune_executions: remove what retention no longer keeps, in small steps between which everything else goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
 from pydantic import Field
 
-from budflow.errors import BudflowError
-from budflow.log import get_log
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.services.ports import Store
@@ -23,14 +21,8 @@ EXECUTIONS_A_STEP = 50
 BLOBS_A_STEP = 100
 #: The least pause between two steps; else it is as long as the step took, so that half of the time is for others.
 STEP_SECONDS = 0.005
-SWEEP_SECONDS = 60.0
 #: How long a request may take.
 REQUEST_SECONDS = 10.0
-#: How often workflows are looked at that keep no successes.
-AT_ONCE_SECONDS = 5.0
-ORPHANS_SECONDS = 3_600.0
-
-log = get_log(__name__)
 
 
 class PruneExecutions(RequestModel):
@@ -51,8 +43,8 @@ class PrunedView(View):
 async def prune_executions(services: Services, principal: Principal, request: PruneExecutions) -> PrunedView:
     """Remove ended executions that retention keeps no longer, and unused blobs.
 
-    The server does the same every minute by itself. Executions that others still need stay: the parent, the origin
-    and the children of one that has not ended.
+    One of the servers does the same every minute by itself. Executions that others still need stay: the parent, the
+    origin and the children of one that has not ended.
     """
     until = asyncio.get_running_loop().time() + REQUEST_SECONDS
     pruner = Pruner(services.store, services.blobs, services.settings, until)
@@ -68,13 +60,14 @@ async def prune_executions(services: Services, principal: Principal, request: Pr
 class Pruner:
     """Removes what is not kept, until it is all gone or, in the loop's time, `until`.
 
-    Each step is a short transaction of its own.
+    Each step is a short transaction of its own. `require` is called before each and raises where no more may be done.
     """
 
     store: Store
     blobs: BlobFiles
     settings: Settings
     until: float | None = None
+    require: Callable[[], None] = lambda: None
 
     @property
     def time_is_up(self) -> bool:
@@ -109,6 +102,7 @@ class Pruner:
         before, removed = now - BLOB_GRACE, 0
         while not self.time_is_up and (unused := await self.store.unused_blobs(before, limit=BLOBS_A_STEP)):
             for project_id, sha256 in unused:
+                self.require()
                 # First the row, looked at once more in its transaction; then the file, unless it was written anew.
                 if await self.store.forget_blob(project_id, sha256, before):
                     removed += await self._collect(project_id, sha256, before)
@@ -121,6 +115,7 @@ class Pruner:
         await asyncio.to_thread(self.blobs.remove_unfinished, older_than=before.timestamp())
         async for some in _some(self.blobs.old_blobs(older_than=before.timestamp())):
             for project_id, sha256 in set(some) - await self.store.known_blobs(some):
+                self.require()
                 removed += await self._collect(project_id, sha256, before)
             await asyncio.sleep(STEP_SECONDS)
         return removed
@@ -130,6 +125,7 @@ class Pruner:
         loop = asyncio.get_running_loop()
         while more and not self.time_is_up:
             began = loop.time()
+            self.require()
             pruned = await self.store.prune_executions(expired, limit=EXECUTIONS_A_STEP, at=now)
             removed, more = removed + pruned.executions, pruned.more
             await asyncio.sleep(max(STEP_SECONDS, loop.time() - began) if more else 0)
@@ -146,27 +142,6 @@ class Pruner:
             return None
         version = await self.store.get_version(project_id, workflow_id, workflow.latest_version)
         return None if version is None else dict(version.document)
-
-
-async def prune_forever(pruner: Pruner) -> None:
-    """Prune every minute, and those that keep no successes every few seconds. Several servers may do so at once."""
-    none_kept: set[tuple[str, str]] = set()
-    loop = asyncio.get_running_loop()
-    sweep_at = orphans_at = loop.time()
-    while True:
-        await asyncio.sleep(AT_ONCE_SECONDS)
-        try:
-            if loop.time() >= sweep_at:
-                sweep_at = loop.time() + SWEEP_SECONDS
-                none_kept = await pruner.prune_all(utc_now())
-            else:
-                for project_id, workflow_id in none_kept:
-                    await pruner.prune_workflow(project_id, workflow_id, utc_now())
-            if loop.time() >= orphans_at:
-                orphans_at = loop.time() + ORPHANS_SECONDS
-                await pruner.collect_orphans(utc_now())
-        except (BudflowError, OSError) as error:
-            log.warning("executions.not_pruned", error=f"{type(error).__name__}: {error}")
 
 
 async def _some(blobs: Iterator[tuple[str, str]]) -> AsyncIterator[list[tuple[str, str]]]:

@@ -69,6 +69,17 @@ class RetentionStore(Protocol):
 class BlobFiles(Protocol):
     """The blobs themselves. All of it blocks; times are seconds since 1970."""
 
+    @property
+    def place(self) -> str:
+        """Where they are, for people; there is no secret in it."""
+        ...
+
+    def check(self, *, writing: bool = False) -> None:
+        """Find out within seconds whether they can be reached and, if so wished, written: then what was is left as it
+        was. Raises BlobUnreadable, BlobUnwritable.
+        """
+        ...
+
     def collect(self, project_id: str, sha256: str, *, older_than: float) -> bool:
         """Remove a blob, unless it was written, or found again, since; whether it was there and is gone."""
         ...

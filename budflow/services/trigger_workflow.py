@@ -1,17 +1,19 @@
 """trigger_workflow: a trigger fired; admit an execution. What webhooks and starts by hand have in common."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from budflow.execution.active import Active
 from budflow.execution.children import inputs_of
 from budflow.execution.limits import limit_of
-from budflow.execution.records import TriggerKey
+from budflow.execution.records import AdmissionKey, ScheduleSlot, TriggerKey
 from budflow.model.event import Admitted
 from budflow.model.execution import Execution, KeyKnown, Mode
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
 from budflow.model.principal import Principal
 from budflow.model.traceparent import traceparent_of
+from budflow.nodes.trigger.schedule import ScheduleParams, scheduled_by_hand
 from budflow.services.check_credentials import require_credentials
 from budflow.services.idempotency_key import FirstNotKept, RequestKey
 from budflow.services.use_case import Services, use_case
@@ -22,7 +24,9 @@ class TriggerEvent:
     """What made a trigger fire. `version` None means the published one; `trigger` None the `trigger.manual`.
 
     With `durable` the execution is stored when the use case returns; see Supervisor.submit. `priority` is added to
-    the workflow's own. A partial run ends at the node `until`; with `pinned`, nodes give what is pinned to them.
+    the workflow's own. A partial run ends at the node `until`; with `pinned`, nodes give what is pinned to them. Of one
+    `slot` of a schedule there is one execution; it has no `key` of its own. `credentials` are the ids of those that the
+    door has used, by slot.
     """
 
     workflow_id: str
@@ -32,10 +36,12 @@ class TriggerEvent:
     trigger: str | None = None
     durable: bool = True
     key: RequestKey | None = None
+    slot: ScheduleSlot | None = None
     priority: int = 0
     until: str | None = None
     pinned: bool = False
     traceparent: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,8 @@ class Triggered:
 async def trigger_workflow(services: Services, principal: Principal, event: TriggerEvent) -> Triggered:
     """Admit one execution of a workflow.
 
-    Raises WorkflowInvalid, QueueFull, LimitReached, KeyReused, InputInvalid and ConcurrencyKeyFailed, with nothing
-    stored.
+    Raises WorkflowInvalid, QueueFull, LimitReached, KeyReused, SlotFired, SlotSettled, InputInvalid and
+    ConcurrencyKeyFailed, with nothing stored.
     """
     project = principal.project_id
     if event.version is None:
@@ -68,8 +74,10 @@ async def trigger_workflow(services: Services, principal: Principal, event: Trig
         pinned = (need.node for need in plan.credentials if need.pinned and event.pinned)
         await require_credentials(services, principal, plan, version, without=pinned)
     trigger = plan.trigger(event.trigger)
-    items = inputs_of(trigger, event.items)
     now, execution_id = utc_now(), new_id("exe")
+    items = inputs_of(trigger, event.items)
+    if isinstance(trigger.params.fixed, ScheduleParams):
+        items = scheduled_by_hand(trigger.params.fixed.schedule(plan.settings.timezone), items, now)
     execution = Execution(
         id=execution_id,
         project_id=project,
@@ -83,8 +91,19 @@ async def trigger_workflow(services: Services, principal: Principal, event: Trig
     )
     if (limit := limit_of(plan, execution, items)) is not None:
         execution = replace(execution, limit=limit)
-    admitted = Admitted(now, trigger.key, event.mode, principal.id, items, pinned=event.pinned, until=event.until)
-    key = None if event.key is None else _trigger_key(project, event, event.key)
+    admitted = Admitted(
+        now,
+        trigger.key,
+        event.mode,
+        principal.id,
+        items,
+        pinned=event.pinned,
+        until=event.until,
+        credentials=event.credentials,
+    )
+    key: AdmissionKey | None = event.slot
+    if event.key is not None:
+        key = _trigger_key(project, event, event.key)
     try:
         active = await services.supervisor.submit(
             execution, admitted, version, plan, durable=event.durable, trigger_key=key

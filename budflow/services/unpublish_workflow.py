@@ -16,4 +16,5 @@ async def unpublish_workflow(services: Services, principal: Principal, request: 
     """Disarm the triggers of a workflow; running executions go on."""
     record = await services.store.publish(principal.project_id, request.workflow_id, None, [])
     await services.triggers.refresh()
+    services.wakes.tell("triggers", request.workflow_id)
     return WorkflowView.of(record)

@@ -1,7 +1,7 @@
 """What every use case has: a permission that is checked before it runs, and that its doors can show."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -9,9 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.supervisor import Supervisor
+from budflow.execution.wakes import Wakes
 from budflow.model.principal import PERMISSIONS, Principal
 from budflow.nodes.registry import Registry
+from budflow.services.cluster_watch import ClusterWatch
 from budflow.services.credential_ports import Cipher, CredentialCache, Kinds, Prober
+from budflow.services.door_figures import DoorFigures
+from budflow.services.leader_ports import Leaders
 from budflow.services.ports import Store, TriggerTable
 from budflow.services.resume_links import ResumeLinks
 from budflow.services.retention import BlobFiles
@@ -41,6 +45,10 @@ class Services:
     cipher: Cipher
     credentials: CredentialCache
     prober: Prober
+    leaders: Leaders
+    wakes: Wakes
+    cluster: ClusterWatch = field(default_factory=ClusterWatch)
+    figures: DoorFigures = field(default_factory=DoorFigures)
 
 
 class RequestModel(BaseModel):

@@ -4,7 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
+from budflow.graph.explain import explain
+from budflow.graph.plan import compile_plan
 from budflow.model.principal import Principal
+from budflow.model.workflow import Workflow
 from budflow.services.check_credentials import check_document
 from budflow.services.use_case import RequestModel, Services, View, use_case
 from budflow.services.views import ProblemView
@@ -26,6 +29,9 @@ class ValidationView(View):
     can_run: bool
     can_publish: bool
     problems: list[ProblemView]
+    plan: list[str] = Field(
+        description="How it will be run: a line for each segment. Empty where it could not be run here."
+    )
 
 
 @use_case("workflow:read")
@@ -37,4 +43,9 @@ async def validate_workflow(services: Services, principal: Principal, request: V
         can_run=not checked.blocking("run"),
         can_publish=not checked.blocking("publish"),
         problems=[ProblemView.of(problem) for problem in checked.problems],
+        plan=[] if checked.blocking("run") else _plan_of(services, checked.require("run")),
     )
+
+
+def _plan_of(services: Services, workflow: Workflow) -> list[str]:
+    return [str(segment) for segment in explain(compile_plan(workflow, services.registry))]

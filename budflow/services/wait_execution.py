@@ -4,13 +4,13 @@ import asyncio
 
 from pydantic import Field
 
+from budflow.execution.watched import Watch
 from budflow.model.execution import TERMINAL, Execution, ExecutionNotFound, WaitReason
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.services.get_execution import ExecutionDetailView, GetExecution, get_execution
 from budflow.services.use_case import RequestModel, Services, use_case
 
-POLL_SECONDS = 0.1
 #: What only somebody outside can end: there is no use in waiting for it here.
 ON_SOMEBODY: frozenset[WaitReason] = frozenset({"approval", "form", "webhook", "ask", "paused"})
 
@@ -35,23 +35,28 @@ async def wait_execution(services: Services, principal: Principal, request: Wait
 async def wait_for_end(services: Services, execution: Execution, seconds: float | None) -> None:
     """Return when it has ended, rests on somebody outside, or the time is over (None: never).
 
-    Told at once where it runs here; else the store is asked.
+    Told at once where it runs here; else it is watched.
     """
     try:
-        async with asyncio.timeout(seconds):
-            while True:
-                active = services.supervisor.active(execution.id)
-                if active is not None:
-                    await asyncio.wait([active.ended])
-                    if active.ended.exception() is None:
-                        return
-                row = await services.store.get_execution(execution.project_id, execution.id)
-                if row is None or row.status in TERMINAL or rests_on_somebody(row):
-                    return
-                if services.supervisor.active(execution.id) is None:
-                    await asyncio.sleep(POLL_SECONDS)
+        with services.supervisor.watched.watch(execution.id) as watch:
+            async with asyncio.timeout(seconds):
+                await _end_or_rest(services, execution, watch)
     except TimeoutError:
         return
+
+
+async def _end_or_rest(services: Services, execution: Execution, watch: Watch) -> None:
+    while True:
+        active = services.supervisor.active(execution.id)
+        if active is not None:
+            await asyncio.wait([active.ended])
+            if active.ended.exception() is None:
+                return
+        row = await services.store.get_execution(execution.project_id, execution.id)
+        if row is None or row.status in TERMINAL or rests_on_somebody(row):
+            return
+        if services.supervisor.active(execution.id) is None:
+            await watch.news()
 
 
 def rests_on_somebody(execution: Execution) -> bool:

@@ -1,6 +1,5 @@
 """watch_execution: an execution's events as they become durable, from any point on."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,6 @@ from budflow.model.journal_row import check_order, missing, payload_of
 from budflow.model.principal import Principal
 from budflow.services.use_case import NUMBER_MAX, RequestModel, Services, use_case
 
-POLL_SECONDS = 0.1
 PAGE_EVENTS = 500
 
 
@@ -50,21 +48,22 @@ async def watch_execution(
 
 async def _events(services: Services, project_id: str, request: WatchExecution) -> AsyncIterator[EventView]:
     after = request.after
-    while True:
-        row = await services.store.get_execution(project_id, request.execution_id)
-        events = await services.store.read_events(project_id, request.execution_id, after=after, limit=PAGE_EVENTS)
-        for event in events:
-            check_order([event], after + 1)
-            after = event.seq
-            yield EventView(event.seq, event.type, event.at, payload_of(event))
-            if event.type == Finished.TYPE:
+    with services.supervisor.watched.watch(request.execution_id) as watch:
+        while True:
+            row = await services.store.get_execution(project_id, request.execution_id)
+            events = await services.store.read_events(project_id, request.execution_id, after=after, limit=PAGE_EVENTS)
+            for event in events:
+                check_order([event], after + 1)
+                after = event.seq
+                yield EventView(event.seq, event.type, event.at, payload_of(event))
+                if event.type == Finished.TYPE:
+                    return
+            if events:
+                continue
+            if row is None:
                 return
-        if events:
-            continue
-        if row is None:
-            return
-        if after < 0:
-            raise missing(0)  # It is stored together with the row.
-        if row.status in TERMINAL:
-            return
-        await asyncio.sleep(POLL_SECONDS)
+            if after < 0:
+                raise missing(0)  # It is stored together with the row.
+            if row.status in TERMINAL:
+                return
+            await watch.news()

@@ -1,15 +1,20 @@
-"""Whether an execution may come in: its idempotency key and its limit, decided without a database."""
+"""Whether an execution may come in: its idempotency key or slot, and its limit, decided without a database."""
 
 from datetime import datetime
 
-from budflow.execution.records import KEY_LIFE, TriggerKey
-from budflow.model.execution import Execution, KeyKnown, KeyReused, LimitReached
+from budflow.execution.records import KEY_LIFE, AdmissionKey, ScheduleSlot
+from budflow.model.execution import Execution, KeyKnown, KeyReused, LimitReached, SlotFired, SlotSettled
 from budflow.storage.rows import refuse_unstorable
-from budflow.storage.writes import Known
+from budflow.storage.writes import Known, slot_name
 
 
-def check_key(known: Known, key: TriggerKey, at: datetime) -> None:
-    """Raise KeyKnown or KeyReused where the key came in before `at`, and TextRefused where it cannot be stored."""
+def check_key(known: Known, key: AdmissionKey, at: datetime) -> None:
+    """Raise KeyKnown or KeyReused where the key came in before `at`, and TextRefused where it cannot be stored; for a
+    slot SlotFired or SlotSettled.
+    """
+    if isinstance(key, ScheduleSlot):
+        _check_slot(known, key)
+        return
     refuse_unstorable(trigger_key=key.key, fingerprint=key.fingerprint)
     found = known.keys.get((key.project_id, key.key))
     if found is None or found.created_at < at - KEY_LIFE:
@@ -17,6 +22,18 @@ def check_key(known: Known, key: TriggerKey, at: datetime) -> None:
     if found.fingerprint != key.fingerprint:
         raise KeyReused
     raise KeyKnown(execution_id=found.execution_id)
+
+
+def _check_slot(known: Known, slot: ScheduleSlot) -> None:
+    workflow_id, node, micros = name = slot_name(slot)
+    if name in known.slots:
+        raise SlotFired(execution_id=known.slots[name])
+    if slot.version is None:
+        return
+    # Whoever was paused between looking and starting finds out here what happened meanwhile.
+    armed = known.schedules.get((workflow_id, node))
+    if armed is None or armed.version != slot.version or armed.settled_until >= micros:
+        raise SlotSettled
 
 
 def displaced_by(known: Known, new: Execution) -> list[tuple[str, bool]]:

@@ -12,13 +12,14 @@ from budflow.storage.blob_rows import write_blob_refs
 from budflow.storage.executions import clear, wake
 from budflow.storage.payload import Pack
 from budflow.storage.rows import to_micros
+from budflow.storage.schedule_slots import find_schedules, find_slots, write_slots
 from budflow.storage.schema import executions
 from budflow.storage.settle import Settled
 from budflow.storage.signals import find_signals, write_signals
 from budflow.storage.static_data import write_static
 from budflow.storage.trigger_keys import find_keys, write_keys
 from budflow.storage.waits import write_waits
-from budflow.storage.writes import Known, Write, limits_of, resting_of, trigger_keys_of
+from budflow.storage.writes import Known, Write, limits_of, resting_of, slots_of, trigger_keys_of
 
 
 def find_groups(conn: Connection, writes: Sequence[Write]) -> dict[str, dict[str, bool]]:
@@ -44,9 +45,12 @@ def displaceable(writes: Sequence[Write], groups: dict[str, dict[str, bool]]) ->
 
 def look_up(conn: Connection, writes: Sequence[Write], known: Known) -> None:
     """Add to `known` what may be read only after the rows are locked."""
-    keys, resting = trigger_keys_of(writes), resting_of(writes)
+    keys, slots, resting = trigger_keys_of(writes), slots_of(writes), resting_of(writes)
     if keys:
         known.keys = find_keys(conn, keys)
+    if slots:
+        known.slots = find_slots(conn, slots)
+        known.schedules = find_schedules(conn, {(workflow_id, node) for workflow_id, node, _ in slots})
     if resting:
         known.signals = find_signals(conn, resting)
 
@@ -57,6 +61,8 @@ def write_attachments(conn: Connection, settled: Settled, pack: Pack) -> None:
     write_blob_refs(conn, settled)
     if settled.keys:
         write_keys(conn, settled.keys, settled.expired)
+    if settled.slots:
+        write_slots(conn, settled.slots)
     if attachments.cleared:
         clear(conn, attachments.cleared)
     if attachments.closed or attachments.opened:

@@ -5,12 +5,15 @@ Each function takes a connection inside a transaction of the caller; PostgreSQL 
 
 import os
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
-from budflow.model.event import Started
+from budflow.model.event import NO_PROGRESS
+from budflow.model.execution import RunnerKind
 from budflow.model.identity import utc_now
 from budflow.services.ports import RunnerRow
 from budflow.storage.fairness import takeover
@@ -32,13 +35,15 @@ _DELETE_DEAD = text(
 )
 
 
-def runner_values(runner: str) -> dict[str, Any]:
+def runner_values(runner: str, kind: RunnerKind, details: Mapping[str, Any] | None) -> dict[str, Any]:
     """The row of a runner in this process, but for its lease."""
     return {
         "id": runner,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started_at": to_micros(utc_now()),
+        "kind": kind,
+        "details": orjson.dumps(dict(details or {})).decode(),
     }
 
 
@@ -51,6 +56,11 @@ def add_runner(conn: Connection, values: dict[str, Any]) -> None:
 def delete_runner(conn: Connection, runner: str) -> None:
     """Forget a runner; what it still holds is given back by the next `release_dead`."""
     conn.execute(delete(runners).where(runners.c.id == runner))
+
+
+def count_runners(conn: Connection) -> int:
+    """How many runners have a row."""
+    return conn.execute(select(func.count()).select_from(runners)).scalar_one()
 
 
 def list_runners(conn: Connection) -> list[RunnerRow]:
@@ -67,7 +77,7 @@ def list_runners(conn: Connection) -> list[RunnerRow]:
         .subquery()
     )
     rows = conn.execute(
-        select(r.id, r.host, r.pid, r.started_at, r.lease_until, held.c.running, held.c.taken_over)
+        select(r.id, r.host, r.pid, r.started_at, r.lease_until, r.kind, r.details, held.c.running, held.c.taken_over)
         .outerjoin(held, held.c.runner == r.id)
         .order_by(r.id)
     )
@@ -80,6 +90,8 @@ def list_runners(conn: Connection) -> list[RunnerRow]:
             None if row.lease_until >= NO_END else from_micros(row.lease_until),
             row.running or 0,
             row.taken_over or 0,
+            row.kind,
+            orjson.loads(row.details),
         )
         for row in rows
     ]
@@ -110,7 +122,7 @@ def _give_back(conn: Connection, runner: str, now: int) -> set[str]:
     )
     last_seq = (
         select(func.coalesce(func.max(e.seq), -1))
-        .where(e.execution_id == c.id, e.type != Started.TYPE)
+        .where(e.execution_id == c.id, e.type.not_in(NO_PROGRESS))
         .scalar_subquery()
     )
     rows = conn.execute(

@@ -205,8 +205,12 @@ schedules = Table(
     Column("node", Text, nullable=False),
     Column("project_id", Id, nullable=False),
     Column("version", Integer, nullable=False),
+    # The whole schedule as JSON, so that who looks what is due need not read the workflow.
+    Column("rule", Text, nullable=False),
     Column("settled_until", BigInteger, nullable=False),
     Column("due_at", BigInteger),
+    # JSON: why no execution was started for the last slot.
+    Column("refused", Text),
     PrimaryKeyConstraint("workflow_id", "node"),
     Index("schedules_by_due", "due_at"),
 )

@@ -7,10 +7,10 @@ in one transaction. Deciding before writing is what lets one write of a group fa
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from budflow.errors import BudflowError
-from budflow.execution.records import JournalWrite, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite, ScheduleSlot
 from budflow.execution.signal import signal_of
 from budflow.model.credential import CredentialUse
 from budflow.model.event import CancelRequested, Finished, Started, StoredEvent
@@ -23,7 +23,7 @@ from budflow.storage.credential_rows import refuse_unstorable_use, use_values
 from budflow.storage.errors import WriteConflict
 from budflow.storage.payload import Pack
 from budflow.storage.rows import failure_text, refuse_unstorable, to_micros
-from budflow.storage.writes import Admission, Head, Known, KnownKey, Write
+from budflow.storage.writes import Admission, Head, Known, KnownKey, SlotName, Write, slot_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,13 @@ class Change:
 _NO_CHANGE = Change()
 
 
+class FiredBy(NamedTuple):
+    """The execution that a slot of a schedule started."""
+
+    project_id: str
+    execution_id: str
+
+
 @dataclass(slots=True)
 class Settled:
     """What a group writes, in this order; `outcomes[i]` is why write `i` is not part of it, or None."""
@@ -73,6 +80,7 @@ class Settled:
     events: list[tuple[str, str, StoredEvent]] = field(default_factory=list)  # (execution id, project id, event)
     expired: dict[tuple[str, str], KnownKey] = field(default_factory=dict)  # Stored now; `keys` replace them.
     keys: dict[tuple[str, str], KnownKey] = field(default_factory=dict)
+    slots: dict[SlotName, FiredBy] = field(default_factory=dict)
     uses: list[CredentialUse] = field(default_factory=list)
     attachments: Attachments = field(default_factory=Attachments)
 
@@ -138,6 +146,8 @@ def credential_use_values(settled: Settled) -> list[tuple[Any, ...]]:
 
 def _admit(settled: Settled, known: Known, write: Admission) -> None:
     new, key = write.execution, write.trigger_key
+    for use in write.uses:
+        refuse_unstorable_use(use)
     if key is not None:
         check_key(known, key, new.created_at)
     _check_new(known, [(new, write.events)])
@@ -146,6 +156,7 @@ def _admit(settled: Settled, known: Known, write: Admission) -> None:
     _insert(settled, known, [(new, write.events)])
     if key is not None:
         _keep_key(settled, known, key, new)
+    settled.uses.extend(write.uses)
 
 
 def _journal(settled: Settled, known: Known, write: JournalWrite) -> None:
@@ -208,7 +219,11 @@ def _displace(settled: Settled, known: Known, id_: str, *, awaited: bool, new: E
     settled.attachments.end(known, id_)
 
 
-def _keep_key(settled: Settled, known: Known, key: TriggerKey, execution: Execution) -> None:
+def _keep_key(settled: Settled, known: Known, key: AdmissionKey, execution: Execution) -> None:
+    if isinstance(key, ScheduleSlot):
+        known.slots[slot_name(key)] = execution.id
+        settled.slots[slot_name(key)] = FiredBy(key.project_id, execution.id)
+        return
     name = (key.project_id, key.key)
     if name in known.keys and name not in settled.keys:
         settled.expired[name] = known.keys[name]

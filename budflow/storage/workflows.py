@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select, tuple_, update
 
+from budflow.model.armed_schedule import ScheduleRoute
 from budflow.model.workflow import (
     VersionConflict,
     VersionNotFound,
@@ -14,7 +15,8 @@ from budflow.model.workflow import (
     WorkflowNotFound,
     WorkflowRecord,
 )
-from budflow.services.ports import Page
+from budflow.services.ports import Page, TriggerRoute
+from budflow.storage import schedules
 from budflow.storage.rows import (
     refuse_unstorable,
     route_of,
@@ -92,9 +94,10 @@ def list_versions(conn: Connection, project_id: str, workflow_id: str) -> list[V
 
 
 def publish(
-    conn: Connection, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
+    conn: Connection, project_id: str, workflow_id: str, version: int | None, armed: Sequence[TriggerRoute]
 ) -> WorkflowRecord:
-    """Set the published version and replace the armed webhooks."""
+    """Set the published version and replace the armed webhooks and schedules."""
+    routes = [route for route in armed if isinstance(route, WebhookRoute)]
     row = _lock(conn, project_id, workflow_id)
     if version is not None and get_version(conn, project_id, workflow_id, version) is None:
         raise VersionNotFound(version=version)
@@ -111,15 +114,17 @@ def publish(
     conn.execute(delete(webhooks).where(c.workflow_id == workflow_id))
     if routes:
         conn.execute(insert(webhooks), [route_values(route) for route in routes])
+    schedules.arm(conn, workflow_id, [route for route in armed if isinstance(route, ScheduleRoute)])
     conn.execute(update(workflows).where(workflows.c.id == workflow_id).values(published_version=version))
     return workflow_of({**row, "published_version": version})
 
 
 def delete_workflow(conn: Connection, project_id: str, workflow_id: str) -> bool:
-    """Remove a workflow and its webhooks; its executions stay, and the versions that they are read by."""
+    """Remove a workflow and what is armed of it; its executions stay, and the versions that they are read by."""
     if conn.execute(_one(project_id, workflow_id).with_for_update()).first() is None:
         return False
     conn.execute(delete(webhooks).where(webhooks.c.workflow_id == workflow_id))
+    schedules.disarm(conn, workflow_id)
     conn.execute(delete(workflows).where(workflows.c.id == workflow_id))
     return True
 

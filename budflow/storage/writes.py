@@ -4,22 +4,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from budflow.execution.records import JournalWrite, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite, ScheduleSlot, TriggerKey
+from budflow.model.credential import CredentialUse
 from budflow.model.event import StoredEvent
 from budflow.model.execution import TERMINAL, Execution, Limit
-from budflow.storage.rows import is_storable
+from budflow.storage.rows import is_storable, to_micros
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A queued execution with its first events, and the idempotency key that it came with."""
+    """A queued execution with its first events, the idempotency key or the slot that it came with, and the uses of
+    credentials by which it came in.
+    """
 
     execution: Execution
     events: tuple[StoredEvent, ...]
-    trigger_key: TriggerKey | None = None
+    trigger_key: AdmissionKey | None = None
+    uses: tuple[CredentialUse, ...] = ()
 
 
 Write = JournalWrite | Admission
+#: A slot of a schedule: workflow, node, and its microseconds since 1970.
+SlotName = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +57,30 @@ class KnownKey:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class KnownSchedule:
+    """With which version a schedule is armed, and up to when its slots are settled, in microseconds since 1970."""
+
+    version: int
+    settled_until: int
+
+
 @dataclass(slots=True)
 class Known:
     """What is stored, and after each decided write what will be; asked for only where a write of the group needs it.
 
     `keys` are by project and key. `groups` have, by `limit_key`, the live executions, the oldest first, and whether a
     caller awaits each; `heads` has them too where the policy is `cancel_oldest`. `signals` has the keys of the signals
-    of those executions that rest.
+    of those executions that rest. `slots` have the execution that each has started; `schedules` are by workflow and
+    node.
     """
 
     heads: dict[str, Head] = field(default_factory=dict)
     keys: dict[tuple[str, str], KnownKey] = field(default_factory=dict)
     groups: dict[str, dict[str, bool]] = field(default_factory=dict)
     signals: dict[str, set[str]] = field(default_factory=dict)
+    slots: dict[SlotName, str] = field(default_factory=dict)
+    schedules: dict[tuple[str, str], KnownSchedule] = field(default_factory=dict)
 
 
 def ids_of(writes: Sequence[Write]) -> Iterator[str]:
@@ -92,7 +109,18 @@ def stored_ids_of(writes: Sequence[Write]) -> Iterator[str]:
 def trigger_keys_of(writes: Sequence[Write]) -> set[tuple[str, str]]:
     """The idempotency keys of the writes, each with its project, to be looked up: those that can be stored."""
     keys = (write.trigger_key for write in writes)
-    return {(key.project_id, key.key) for key in keys if key is not None and is_storable(key.key)}
+    return {(key.project_id, key.key) for key in keys if isinstance(key, TriggerKey) and is_storable(key.key)}
+
+
+def slots_of(writes: Sequence[Write]) -> set[SlotName]:
+    """The slots of schedules that the writes start executions for, to be looked up."""
+    keys = (write.trigger_key for write in writes)
+    return {slot_name(key) for key in keys if isinstance(key, ScheduleSlot)}
+
+
+def slot_name(slot: ScheduleSlot) -> SlotName:
+    """What the table of slots knows it by."""
+    return slot.workflow_id, slot.node, to_micros(slot.slot)
 
 
 def limits_of(writes: Sequence[Write]) -> list[Limit]:

@@ -5,6 +5,7 @@ It is the hot path of the server, so it stands before the API's framework and sp
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -85,12 +86,14 @@ class WebhookDoor:
         self._services, self._table, self._environment = services, table, environment
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
         try:
             answer = await self._serve(scope, receive)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the edge: a stranger gets a problem document, the log the rest
             answer = refusal(_for_strangers(error), scope["path"])
+        self._services.figures.note_webhook(answer.status, time.perf_counter() - began)
         await send_answer(answer, send)
 
     async def _serve(self, scope: Scope, receive: Receive) -> Answer:
@@ -101,9 +104,12 @@ class WebhookDoor:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         body = await read_body(headers, receive, self._services.settings.webhook_body_bytes_max)
         request = WebhookRequest(scope["method"], path, scope["query_string"], headers, body)
+        used: dict[str, str] = {}
         if credential is not None:
             user = CredentialUser(match.route.project_id, match.route.workflow_id, plan.author)
-            check_signed(await open_signature(self._services.credentials, user, credential), request, utc_now())
+            opened = await open_signature(self._services.credentials, user, credential)
+            check_signed(opened, request, utc_now())
+            used[SIGNATURE] = opened.id
         elif params.signature is not None:
             signed = request.header(params.signature.header)
             check_signature(params.signature, signed, body, self._environment)
@@ -118,6 +124,7 @@ class WebhookDoor:
             durable=params.respond == "immediately",
             key=request_key(request),
             traceparent=request.header("traceparent"),
+            credentials=used,
         )
         triggered = await trigger_workflow(self._services, principal, event)
         answer = await self._answer(principal, triggered, plan, params, scope["path"])

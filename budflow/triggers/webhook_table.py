@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote
 
 from budflow.errors import BudflowError
+from budflow.execution.wakes import Wakes
 from budflow.log import get_log
 from budflow.model.workflow import WebhookRoute
 
@@ -61,19 +63,35 @@ class WebhookTable:
     def __init__(self, source: WebhookSource) -> None:
         self._source = source
         self._root = _Branch()
+        self._begun = self._shown = 0  # The refreshes so far, and the latest of those whose table is in use.
 
     async def refresh(self) -> None:
-        """Read again what is armed; requests meet the old table or the new one, never a mixture."""
-        self._root = _tree(await self._source.list_webhooks())
+        """Read again what is armed; requests meet the old table or the new one, never a mixture.
 
-    async def follow(self, seconds: float) -> None:
-        """Refresh for ever, for servers that share a database: another one may have published."""
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await self.refresh()
-            except BudflowError as error:
-                log.warning("webhooks.refresh_failed", code=error.code, message=error.message)
+        Of several at a time the one that began last counts: it saw what the others may have come too early for.
+        """
+        self._begun += 1
+        number = self._begun
+        routes = await self._source.list_webhooks()
+        if number > self._shown:
+            self._shown, self._root = number, _tree(routes)
+
+    async def follow(self, wakes: Wakes, seconds: float) -> None:
+        """Refresh for ever, for servers that share a database: when one tells that it published, and now and then."""
+        told = asyncio.Event()
+        end = wakes.listen("triggers", lambda _: told.set())
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await told.wait()
+                told.clear()
+                try:
+                    await self.refresh()
+                except BudflowError as error:
+                    log.warning("webhooks.refresh_failed", code=error.code, message=error.message)
+        finally:
+            end()
 
     def match(self, method: str, path: str) -> Match:
         """Find the webhook for `path`, which is percent-encoded and without a leading slash.

@@ -10,10 +10,18 @@ from budflow.model.event import Event
 from budflow.model.execution import Origin, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.item import ItemList
+from budflow.model.log import LogLine
 from generator.markdown import Page, code, codes, page, sentence, table
 
 WORDS = {str: "text", int: "number", float: "number", bool: "true or false", datetime: "time", Any: "any JSON"}
-SHAPES = {ItemList: "items", Place: "place", Failure: "failure", Parent: "parent", Origin: "origin"}
+SHAPES = {
+    ItemList: "items",
+    Place: "place",
+    Failure: "failure",
+    Parent: "parent",
+    Origin: "origin",
+    LogLine: "log line",
+}
 
 
 def pages() -> Iterator[Page]:

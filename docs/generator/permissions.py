@@ -16,8 +16,9 @@ def pages() -> Iterator[Page]:
         "# Permissions",
         "Every use case declares the one permission it needs and checks it before anything happens, whichever door it "
         "was called by: a route of the [HTTP API](http-api.md), a [tool of MCP](mcp-tools.md), a "
-        "[command](cli.md) or a webhook. Without it the answer is `auth.permission_missing`. In this release there is "
-        "one principal, the owner, who holds them all.",
+        "[command](cli.md) or a webhook. Without it the answer is `auth.permission_missing`. In this release there are "
+        "two principals: the owner, who holds them all, and whoever has the key of `BUDFLOW_METRICS_KEY`, who holds "
+        "`server:read`.",
         table(
             ["permission", "allows", "asked for by"],
             ([code(name), about, codes(asked[name])] for name, about in PERMISSIONS.items()),

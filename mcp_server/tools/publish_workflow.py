@@ -28,7 +28,7 @@ TOOL = Tool.of(
     title="Publish a workflow",
     description=(
         "Publish a version (the latest unless you name one): its webhooks answer from now on, and other workflows may "
-        "call it. It takes the place of the version that was published before."
+        "call it. It replaces the version published before."
     ),
     call=publish_workflow,
     idempotent=True,

@@ -214,6 +214,7 @@ def _read_everything(server: Serving, captured: Captured, data_dir: Path) -> Non
         path = f"/executions/{execution['id']}"
         captured.add(path, server.client.get(path, params={"detail": "items"}).content)
         captured.add(path, server.client.get(f"/workflows/{execution['workflow_id']}").content)
+        captured.add(f"{path}/logs", _whole_log(server, f"{path}/logs"))
         if execution["status"] in ("failed", "succeeded"):
             captured.add(f"{path}/events", server.client.get(f"{path}/events").content)
     with mcp_client(data_dir) as client:
@@ -229,11 +230,20 @@ def _read_everything(server: Serving, captured: Captured, data_dir: Path) -> Non
         ("credential", "show", "bearer"),
         ("credential", "uses", "bearer", "--json"),
         ("execution", "show", executions[0]["id"]),
+        ("execution", "logs", executions[0]["id"], "--level", "debug"),
         ("status", "--json"),
     ):
         done = subprocess.run([BUDFLOW, *command], env=environment(data_dir), capture_output=True, timeout=SECONDS)
         assert done.returncode == 0, (command, done.stderr)
         captured.add(" ".join(command), done.stdout + done.stderr)
+
+
+def _whole_log(server: Serving, path: str) -> bytes:
+    """Every line of a log; some of them are of the node that was given a credential."""
+    answer = server.client.get(path, params={"level": "debug", "limit": 1000})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["lines"], path
+    return answer.content
 
 
 def _look_at_ray(dashboard: str, token: str, captured: Captured) -> None:

@@ -56,6 +56,30 @@ def test_an_exposed_host_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
     assert findings(cli, exits=1)["port"]["level"] == "fail"
 
 
+def test_blobs_in_s3_are_written_and_read_for_a_try(cli: Cli, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_BLOB_URL", s3_url)
+
+    found = findings(cli)["blobs"]
+
+    assert (found["level"], s3_url.partition("?")[0] in found["message"]) == ("ok", True)
+
+
+def test_a_bucket_that_is_not_there_fails(cli: Cli, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_BLOB_URL", s3_url.replace("s3://test", "s3://no"))
+
+    found = findings(cli, exits=1)["blobs"]
+
+    assert "the bucket does not exist" in found["message"]
+    assert "Make the bucket" in found["hint"]
+
+
+@pytest.mark.parametrize("url", ["gs://bucket", "file:///etc/hosts/blobs"])
+def test_blobs_that_cannot_be_kept_fail(cli: Cli, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_BLOB_URL", url)
+
+    assert findings(cli, exits=1)["blobs"]["level"] == "fail"
+
+
 def test_a_readable_key_and_an_open_directory_are_found(cli: Cli, data_dir: Path) -> None:
     owner_key(data_dir)
     (data_dir / "owner.key").chmod(0o644)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
-from budflow.cli.commands.status import _print_executor
+from budflow.cli.commands.status import _executor
 from budflow.cli.draw import event_line, execution_page, execution_tree, moment, nodes_table, place_text, spent
 from budflow.cli.report import block, facts, progress
 
@@ -226,12 +226,9 @@ def test_on_a_terminal_an_error_is_framed_and_long_work_shows_a_spinner(capsys: 
     assert said.out == ""
 
 
-def test_the_status_tells_the_runners_of_ray_and_why_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_executor({"name": "ray", "address": "local", "runners": [{"actor": "runner-0", "pid": 5}]})
-    _print_executor(
-        {"name": "inprocess", "pid": 1, "ray": {"state": "failed", "message": "No memory.", "hint": "Add."}}
-    )
+def test_the_status_tells_the_runners_of_ray_and_why_there_is_none() -> None:
+    runners = {"name": "ray", "address": "local", "runners": [{"actor": "runner-0", "pid": 5}]}
+    failed = {"name": "inprocess", "pid": 1, "ray": {"state": "failed", "message": "No memory.", "hint": "Add."}}
 
-    said = capsys.readouterr().out
-    assert "runner-0" in said
-    assert "No memory." in said
+    assert "runner-0" in shown(Group(*_executor(runners)))
+    assert "No memory." in shown(Group(*_executor(failed)))

@@ -154,3 +154,43 @@ def test_what_is_not_kept_is_removed(cli: Cli, served: OwnerThread, tmp_path: Pa
     assert cli("execution", "prune").stdout == "Removed: executions 1, blobs 0\n"
 
     assert "execution.not_found" in cli("execution", "show", execution_id, exits=1).stderr
+
+
+NOTING = workflow(
+    {
+        "start": {"type": "trigger.manual"},
+        "note": {"type": "flow.log", "params": {"message": "\x1b[31mNo {{ $json.n }}", "level": "warning"}},
+        "last": {"type": "flow.log", "params": {"message": "Done", "fields": {"of": ["{{ $json.n }}"]}}},
+    },
+    ("start", "note"),
+    ("note", "last"),
+)
+
+
+@pytest.fixture
+def noted(cli: Cli, served: OwnerThread, tmp_path: Path) -> str:
+    """The id of an execution that logged something, and has ended."""
+    saved = told(cli("workflow", "create", write(tmp_path / "noting.json", NOTING), "--json"))
+    return start(cli, saved["workflow"]["id"], "--input", '{"n": 7}', "--wait")
+
+
+@pytest.mark.parametrize("follow", [(), ("--follow",)])
+def test_a_log_is_printed_line_by_line(cli: Cli, noted: str, follow: tuple[str, ...]) -> None:
+    text = cli("execution", "logs", noted, *follow).stdout
+
+    begun, note, last, ended = text.splitlines()
+    assert "Begun by run_" in begun
+    assert note.endswith("warning  note #0   [31mNo 7")
+    assert last.endswith("info     last #0  Done  of=[7]")
+    assert ended.endswith("info     -  Succeeded")
+
+
+def test_a_log_is_filtered_and_written_as_lines_of_json(cli: Cli, noted: str) -> None:
+    for args in (("--level", "warning"), ("--node", "note"), ("--follow", "--node", "note")):
+        [line] = cli("execution", "logs", noted, "--json", *args).stdout.splitlines()
+        assert orjson.loads(line)["node"] == "note"
+
+
+def test_the_log_of_a_node_that_does_not_exist_is_refused(cli: Cli, noted: str) -> None:
+    for follow in ((), ("--follow",)):
+        assert "execution.node_not_found" in cli("execution", "logs", noted, "--node", "no", *follow, exits=1).stderr

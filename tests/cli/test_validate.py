@@ -40,6 +40,7 @@ def test_a_credential_that_only_a_server_can_know_is_no_problem_here(cli: Cli, t
         "can_run": True,
         "can_publish": True,
         "problems": [],
+        "plan": [],
     }
     assert "credential.slot_unknown" in cli("validate", misspelt, exits=1).stdout
 

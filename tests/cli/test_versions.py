@@ -1,4 +1,4 @@
-"""`budflow workflow diff` and `rollback`."""
+"""`budflow workflow diff`, `plan` and `rollback`."""
 
 from pathlib import Path
 
@@ -33,6 +33,16 @@ def test_the_difference_is_a_line_for_each_change(cli: Cli, changed: str) -> Non
     assert "xxx…" in shown
     assert "no difference" in cli("workflow", "diff", changed, 2, 2).stdout
     assert not told(cli("workflow", "diff", changed, 1, 2, "--json"))["equal"]
+
+
+def test_a_plan_is_a_line_for_each_segment(cli: Cli, changed: str) -> None:
+    shown = cli("workflow", "plan", changed).stdout
+
+    assert "version 2, on inprocess" in shown
+    assert "start > a > b" in shown
+    assert "the runner" in shown
+    [segment] = told(cli("workflow", "plan", changed, "--version", 1, "--json"))["segments"]
+    assert segment["nodes"] == ["start", "a"]
 
 
 def test_an_old_version_becomes_the_newest(cli: Cli, changed: str) -> None:

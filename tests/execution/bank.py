@@ -21,6 +21,7 @@ from budflow.model.item import ItemList, Json
 from budflow.model.journal import decode
 from budflow.model.workflow import VersionRecord, WorkflowRecord
 from budflow.nodes.registry import Registry, build
+from budflow.scaling.wakes_here import WakesHere
 from budflow.storage.sqlite.store import SqliteStore
 from tests.canaries.canary import Search
 from tests.execution.fakes import PLACE, FakeHttp
@@ -69,11 +70,12 @@ class Bank:
         trigger: str = "start",
         mode: Mode = "api",
         durable: bool = True,
+        credentials: Mapping[str, str] = {},
     ) -> Active:
-        """Begin an execution of it, for bob."""
+        """Begin an execution of it, for bob; its trigger's door has used these credentials."""
         version, plan = await self.plans.get_to_run("default", name)
         execution = Execution(new_id("exe"), "default", name, 1, mode, "queued", utc_now())
-        admitted = e.Admitted(utc_now(), trigger, mode, "bob", ItemList.of(items))
+        admitted = e.Admitted(utc_now(), trigger, mode, "bob", ItemList.of(items), credentials=credentials)
         active = await self.supervisor.submit(execution, admitted, version, plan, durable=durable)
         assert active is not None
         return active
@@ -128,7 +130,16 @@ async def banking(folder: Path, heavy: Heavy | None = None) -> AsyncIterator[Ban
     store, http, vault = await SqliteStore.open(path), FakeHttp(), Vault(crm=SECRET)
     plans = PlanCache(store, TYPES)
     executor = InProcessExecutor(Tools(PLACE, http, heavy=heavy), "run_1")
-    supervisor = Supervisor(store, plans, executor, runner="run_1", running_max=9, queued_max=9, credentials=vault)
+    supervisor = Supervisor(
+        store,
+        plans,
+        executor,
+        runner="run_1",
+        running_max=9,
+        queued_max=9,
+        credentials=vault,
+        wakes=WakesHere(),
+    )
     await supervisor.start()
     try:
         yield Bank(path, store, plans, supervisor, http, vault)

@@ -49,6 +49,26 @@ def block(batch: Batch[BlockParams]) -> Outputs:
     return Outputs()
 
 
+class LoudParams(Params):
+    seconds: float = Field(description="How long it takes before its last two lines.")
+    until: str = Field(description="The file that it waits for before the last line.")
+
+
+@node("test.loud", kind="list", params=LoudParams, examples=NO_EXAMPLES, heavy=True)
+def loud(batch: Batch[LoudParams]) -> Outputs:
+    """Log without ever giving way."""
+    for number in range(3):
+        said = f"line {number}"
+        batch.log.info(said, pid=os.getpid())
+    time.sleep(batch.params.seconds)
+    batch.log.for_item(0).warning("line 3")
+    deadline = time.monotonic() + 30
+    while not Path(batch.params.until).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    batch.log.info("line 4")
+    return Outputs()
+
+
 @node("test.die", kind="list", params=Params, examples=NO_EXAMPLES, heavy=True)
 def die(batch: Batch[Params]) -> Outputs:
     """End the process it runs in."""
@@ -91,7 +111,7 @@ async def careless(call: Call[CarelessParams]) -> Json:
     return {"pid": os.getpid(), "token": token, "header": [f"Bearer {token}", token.encode().hex()]}
 
 
-TESTING = Registry([*build().types(), where, block, die, careless])
+TESTING = Registry([*build().types(), where, block, loud, die, careless])
 
 
 def open_test_runner(

@@ -17,13 +17,14 @@ from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList, Json
 from budflow.model.journal import decode, encode
 from budflow.model.workflow import VersionRecord, WorkflowRecord
+from budflow.scaling.wakes_here import WakesHere
 from budflow.storage.memory.store import MemoryStore
 from tests.execution.heavy_nodes import TESTING
 from tests.execution.vault import Vault
 
 RUNNER = "run_test"
 #: What differs from run to run: times, ids and places.
-VARYING = {"started_at", "execution_id", "runner", "place", "parent", "principal"}
+VARYING = {"started_at", "execution_id", "runner", "place", "parent", "principal", "log"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Office:
             running_max=1000,
             queued_max=1000,
             credentials=self.vault,
+            wakes=WakesHere(),
         )
 
     async def start(self, flow: Flow, name: str | None = None) -> Active:
@@ -92,12 +94,22 @@ class Office:
         """The journal without what varies, in order by node; the journals of callees stand inside."""
         by_node: dict[str, list[Any]] = {}
         for event in await self.events(execution_id):
+            if isinstance(event, e.NodeLogged):
+                continue  # Which lines come before the node's end is a matter of time: see `logged`.
             shape = orjson.loads(encode(0, event).payload)
             story = by_node.setdefault(shape.get("node") or "", [])
             story.append({"type": event.TYPE, **{k: _comparable(v) for k, v in shape.items() if k not in VARYING}})
             if isinstance(event, e.ChildStarted):
                 story.append(await self.comparable(event.execution_id))
         return by_node
+
+    async def logged(self, execution_id: str) -> list[tuple[str, str, str, int | None, int]]:
+        """What its nodes logged, in order: node, level, message, item, attempt."""
+        return [
+            (getattr(event, "node", ""), line.level, line.message, line.item, line.attempt)
+            for event in await self.events(execution_id)
+            for line in getattr(event, "log", ())
+        ]
 
     async def _save(self, flow: Flow, name: str) -> None:
         for callee_name, callee in flow.callees.items():

@@ -18,6 +18,7 @@ from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList, Json
 from budflow.model.journal import decode
 from budflow.model.workflow import VersionRecord, WorkflowRecord
+from budflow.scaling.wakes_here import WakesHere
 from budflow.storage.memory.store import MemoryStore
 from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, until
 from tests.execution.vault import Vault
@@ -90,13 +91,23 @@ class Server:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    """A server with room for three executions, and five more in its queue."""
+async def serving(*, claims: bool = True) -> AsyncIterator[Server]:
+    """A server with room for three executions, and five more in its queue, which it claims from or leaves to others."""
     store, http = CountingStore(), FakeHttp()
     plans = PlanCache(store, REGISTRY)
     executor = InProcessExecutor(Tools(PLACE, http), "run_1")
     vault = Vault()
-    supervisor = Supervisor(store, plans, executor, runner="run_1", running_max=3, queued_max=5, credentials=vault)
+    supervisor = Supervisor(
+        store,
+        plans,
+        executor,
+        runner="run_1",
+        running_max=3,
+        queued_max=5,
+        credentials=vault,
+        wakes=WakesHere(),
+        claims=claims,
+    )
     await supervisor.start()
     await until(lambda: not supervisor.intake.queued)
     yield Server(store, plans, supervisor, http, executor, vault)

@@ -9,7 +9,8 @@ import itertools
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta, tzinfo
-from types import SimpleNamespace
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType, SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -146,6 +147,9 @@ def simulate(main: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined] # a failure is told once
+            coroutine = task.get_coro()
+            if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
+                coroutine.close()  # In a world that failed it never had its turn, of which nobody is to be warned.
         loop.close()
 
 

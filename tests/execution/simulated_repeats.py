@@ -166,6 +166,8 @@ def _services(server: Server) -> Services:
         cipher=nothing,
         credentials=nothing,
         prober=nothing,
+        leaders=nothing,
+        wakes=nothing,
     )
 
 

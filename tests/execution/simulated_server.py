@@ -17,12 +17,14 @@ from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.supervisor import Supervisor
 from budflow.execution.tools import Tools
+from budflow.execution.wakes import Wakes
 from budflow.model import event as e
 from budflow.model.credential_kind import OpenCredential
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Json
 from budflow.model.journal import decode
 from budflow.model.path import path_of
+from budflow.scaling.wakes_here import WakesHere
 from tests.execution.fakes import PLACE
 from tests.execution.simulated_blobs import SimulatedBlobs
 from tests.execution.simulated_loop import PROCESS, SimulatedLoop
@@ -170,9 +172,11 @@ class Server:
         outside: Outside,
         blobs: SimulatedBlobs,
         snapshot_events: int = SNAPSHOT_EVENTS,
+        wakes: Wakes | None = None,
     ) -> None:
         self.name, self._outside, self.lists = name, outside, ListStore(blobs)
         self._snapshot_events = snapshot_events
+        self._wakes = wakes or WakesHere()
         self.loop = cast(SimulatedLoop, asyncio.get_running_loop())
         self.context: Context = copy_context()
         self.context.run(PROCESS.set, name)
@@ -199,6 +203,7 @@ class Server:
                 queued_max=9,
                 lease_seconds=LEASE_SECONDS,
                 credentials=self._outside.vault,
+                wakes=self._wakes,
             )
             await self.supervisor.start()
 

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from budflow.execution.ports import Lease
-from budflow.execution.records import JournalWrite, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite
+from budflow.model.credential import CredentialUse
 from budflow.model.event import StoredEvent
-from budflow.model.execution import TERMINAL, Claim, ClaimLost, Execution, Limit, LimitReached
+from budflow.model.execution import TERMINAL, Claim, ClaimLost, Execution, Limit, LimitReached, RunnerKind
 from budflow.model.identity import utc_now
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.memory.claims import MemoryClaims
@@ -81,11 +82,15 @@ class SharedStore(MemoryStore):
         self._watch_limits()
 
     async def admit(
-        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[StoredEvent],
+        trigger_key: AdmissionKey | None = None,
+        uses: tuple[CredentialUse, ...] = (),
     ) -> None:
         limit, before = execution.limit, self._group(execution.limit)
         try:
-            await super().admit(execution, events, trigger_key)
+            await super().admit(execution, events, trigger_key, uses)
         except LimitReached:
             self._expect(limit is not None and limit.policy == "drop", "dropped against the policy")
             self._expect(limit is not None and len(before) >= limit.running_max, "dropped though there was room")
@@ -137,10 +142,15 @@ class SharedStore(MemoryStore):
         if not held:
             self.faults.append(fault)
 
-    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
+    async def open_lease(
+        self, runner: str, *, seconds: float, kind: RunnerKind = "main", details: Mapping[str, Any] | None = None
+    ) -> Lease:
         lease = SimulatedLease(self.leases, runner, seconds)
         lease.beat()
         return lease
+
+    async def count_runners(self) -> int:
+        return sum(until > utc_now() for until in self.leases.values())
 
     async def rows(self) -> list[Execution]:
         """Every execution, the oldest first."""

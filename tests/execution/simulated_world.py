@@ -14,6 +14,7 @@ from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
 from budflow.execution.records import OpenWait
 from budflow.execution.stepwise import plan_of_run
+from budflow.execution.wakes import Wakes
 from budflow.graph.plan import Plan
 from budflow.model import event as e
 from budflow.model.event_lists import with_lists
@@ -63,6 +64,7 @@ class World:
         self.deaths = 0
         self.patience_seconds = 1_000
         self.snapshot_events = SNAPSHOT_EVENTS
+        self.wakes: Wakes | None = None  # How the servers tell each other; None: not at all.
         self._begun: list[tuple[Server, Active]] = []
         self._ended: dict[str, Execution] = {}
 
@@ -82,7 +84,7 @@ class World:
     async def new_server(self) -> Server:
         """One more server, which lives."""
         name = f"run_{len(self.servers)}"
-        server = Server(name, self.store, self.outside, self.blobs, self.snapshot_events)
+        server = Server(name, self.store, self.outside, self.blobs, self.snapshot_events, self.wakes)
         self.servers.append(server)
         await server.start()
         return server

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from budflow.execution.intake import TAKEOVERS_MAX
 from budflow.execution.ports import Work
 from budflow.execution.records import JournalWrite, TriggerKey
 from budflow.execution.run import Run
+from budflow.execution.taking import TAKEOVERS_MAX
 from budflow.execution.tools import Tools
 from budflow.model import event as e
 from budflow.model.execution import Execution

@@ -144,29 +144,31 @@ DOOR = {"type": "test.door", "credentials": {"signature": "crm"}}
 
 
 async def test_what_the_door_of_a_trigger_used_is_audited_by_the_execution(bank: Bank) -> None:
-    events = await bank.run({"hook": DOOR}, [], trigger="hook", mode="webhook")
+    await bank.save("flow", {"hook": DOOR}, [])
+    active = await bank.start("flow", trigger="hook", mode="webhook", credentials={"signature": "crd_crm"})
+    await active.ended
 
-    assert [event.credentials for event in of(e.CredentialsUsed, events)] == [{"signature": "crd_crm"}]
-    assert [(use.node, use.slot) for use in await bank.uses()] == [("hook", "signature")]
+    row = await bank.store.get_execution("default", active.execution.id)
+    assert row is not None
+    [use] = await bank.uses()
+    assert (use.node, use.slot, use.author, use.principal) == ("hook", "signature", "ann", "bob")
+    story = await read_story(bank.store, row, active.plan)
+    assert [node.credentials for node in story.nodes] == [{"signature": "crd_crm"}]
 
 
-async def test_an_execution_that_came_by_no_door_used_none_of_it(bank: Bank) -> None:
-    events = await bank.run({"hook": DOOR}, [], trigger="hook")
-
-    assert of(e.CredentialsUsed, events) == []
-    assert await bank.uses() == []
-
-
-async def test_what_came_in_is_not_lost_when_the_credential_of_the_door_is_gone(bank: Bank) -> None:
-    bank.vault.take_away("crm")
+async def test_the_engine_does_not_open_what_is_for_the_door(bank: Bank) -> None:
     events = await bank.run({"hook": DOOR}, [], trigger="hook", mode="webhook")
 
     assert of(e.Finished, events)[0].status == "succeeded"
+    assert bank.vault.asked == []
+    assert await bank.uses() == []
 
 
 async def test_a_use_is_audited_also_of_an_execution_that_is_not_kept(bank: Bank) -> None:
     await bank.save("flow", {"hook": DOOR}, [], retention={"succeeded_seconds": 0})
-    active = await bank.start("flow", trigger="hook", mode="webhook", durable=False)
+    active = await bank.start(
+        "flow", trigger="hook", mode="webhook", durable=False, credentials={"signature": "crd_crm"}
+    )
     await active.ended
 
     assert len(await bank.uses()) == 1

@@ -18,6 +18,7 @@ from tests.egress.loopback import Loopback, reply, serving
 from tests.execution.fakes import until
 from tests.execution.heavy_nodes import open_test_runner
 from tests.execution.office import RUNNER, Flow, Office
+from tests.until import until as eventually
 
 ON_RAY = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 SET = "data.set"
@@ -180,11 +181,15 @@ async def test_both_executors_tell_the_same_of_outside_effects_and_retries(
     flow = Flow(nodes, ["start > fetch", "fetch > retried", "fetch > heavy"], [{"a": 1}, {"a": 2}])
 
     async with in_process() as executor, office_with(executor) as office:
-        expected = await office.comparable((await office.run(flow)).execution.id)
+        here = (await office.run(flow)).execution.id
+        expected, logged = await office.comparable(here), await office.logged(here)
     asked = len(loopback.asked)
     async with office_with(ray_executor) as office:
-        found = await office.comparable((await office.run(flow)).execution.id)
+        there = (await office.run(flow)).execution.id
+        found = await office.comparable(there)
+        assert sorted(await office.logged(there)) == sorted(logged)
 
+    assert len(logged) == asked
     assert found == expected
     assert len(loopback.asked) == 2 * asked
     assert [story["type"] for story in expected["retried"]].count("node.items_retried") == 2
@@ -240,6 +245,28 @@ async def test_a_heavy_node_runs_in_another_process_and_says_so(office: Office) 
     assert ran.place is not None
     assert ran.outputs["main"].to_json() == [{"pid": ran.place.pid}]
     assert ran.place.pid != (await office.started(active.execution.id)).place.pid
+
+
+async def test_what_a_heavy_node_logs_comes_while_it_runs_and_once(office: Office, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    loud = {"type": "test.loud", "params": {"seconds": 0.3, "until": str(release)}}
+    active = await office.start(Flow({"loud": loud}, ["start > loud"]))
+
+    async def logged() -> bool:
+        return bool(await office.logged(active.execution.id))
+
+    await eventually(logged, seconds=30)
+    early = await office.logged(active.execution.id)
+    release.touch()
+    await active.ended
+
+    lines = await office.logged(active.execution.id)
+    assert lines == [
+        *(("loud", "info", f"line {number}", None, 1) for number in range(3)),
+        ("loud", "warning", "line 3", 0, 1),
+        ("loud", "info", "line 4", None, 1),
+    ]
+    assert early == lines[:4]
 
 
 async def test_a_heavy_node_that_never_gives_way_is_ended_when_its_time_is_up(office: Office) -> None:

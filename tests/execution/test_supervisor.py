@@ -68,6 +68,21 @@ async def test_what_does_not_fit_waits_in_the_queue_and_runs_later(server: Serve
     assert [(await server.ended(one)).status for one in ids] == ["succeeded"] * 5
 
 
+async def test_a_server_that_claims_nothing_runs_only_what_a_caller_waits_for() -> None:
+    async with serving(claims=False) as server:
+        await server.save("w", SET, ["start > set"])
+        others, _ = await server.submit("w")
+        answered, active = await server.submit("w", durable=False)
+        assert active is not None
+        await active.ended
+
+        server.supervisor.intake.look()
+        waiting = [(await server.submit("w"))[0] for _ in range(2)]
+        assert [(await server.row(one)).status for one in (others, *waiting)] == ["queued"] * 3
+        assert (await server.row(answered)).status == "succeeded"
+        assert [claim.execution_id for claim, _ in await server.store.claim("worker", limit=9)] == [others, *waiting]
+
+
 async def test_a_full_queue_refuses_before_anything_is_stored(server: Server) -> None:
     release = hang(server)
     await server.save("w", CALL, ["start > call"])

@@ -1,7 +1,7 @@
 """The supervisor when the store fails, when it is stopped, and when things happen at the same moment."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TypeGuard
 
 import pytest
@@ -10,7 +10,7 @@ from budflow.errors import BudflowError
 from budflow.execution.journal import JournalClosed
 from budflow.execution.node_work import NodeWork
 from budflow.execution.ports import ExecutionBroken
-from budflow.execution.records import JournalWrite
+from budflow.execution.records import JournalWrite, Unbegun
 from budflow.model import event as e
 from budflow.model.execution import ClaimLost, Execution
 from budflow.model.identity import new_id, utc_now
@@ -226,11 +226,15 @@ async def test_a_queued_execution_survives_a_store_that_fails_while_it_is_taken_
     ids = [(await server.submit("w"))[0] for _ in range(4)]
     read, failures = server.store.read_events, [RuntimeError("a defect"), StorageUnavailable()]
 
+    async def failing_for_all(execution_ids: Sequence[str]) -> Mapping[str, Unbegun]:
+        raise StorageUnavailable
+
     async def failing(project_id: str, execution_id: str, **part: int) -> list[e.StoredEvent]:
         if execution_id == ids[3] and failures:
             raise failures.pop()
         return await read(project_id, execution_id, **part)
 
+    monkeypatch.setattr(server.store, "read_unbegun", failing_for_all)
     monkeypatch.setattr(server.store, "read_events", failing)
     monkeypatch.setattr("budflow.execution.intake.POLL_SECONDS", 0.01)
     release.set()

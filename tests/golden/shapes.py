@@ -23,7 +23,7 @@ from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, FakeLink, execution
 
 HERE = Path(__file__).parent
 #: What differs from run to run.
-VARYING = {"at", "started_at", "until", "runner", "place"}
+VARYING = {"at", "started_at", "until", "runner", "place", "duration_ms"}
 
 
 def plan_of(document: Mapping[str, Any]) -> Plan:

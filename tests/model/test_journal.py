@@ -17,6 +17,7 @@ from budflow.model.item import BlobRef, Item, ItemError, ItemList
 from budflow.model.item_codec import decode_items, encode_items
 from budflow.model.journal import EventUnwritable, decode, encode
 from budflow.model.journal_row import EventOfNewerRelease, EventUnreadable, check_order
+from budflow.model.log import Level, LogLine
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -46,6 +47,17 @@ modes = st.sampled_from(get_args(Mode))
 seconds = st.floats(0, 1e6)
 rounds = st.lists(st.integers(0, 10**6), max_size=3).map(tuple)
 ordinals = st.lists(counts, max_size=3).map(tuple)
+lines = st.builds(
+    LogLine,
+    times,
+    st.sampled_from(get_args(Level)),
+    texts,
+    objects,
+    st.none() | counts,
+    counts,
+    st.none() | counts,
+)
+logs = st.lists(lines, max_size=3).map(tuple)
 
 
 @st.composite
@@ -74,6 +86,7 @@ EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
         st.none() | texts,
         st.none() | origins,
         st.lists(texts, max_size=2).map(tuple),
+        st.dictionaries(texts, texts, max_size=2),
     ),
     e.Started: st.builds(e.Started, times, texts, places),
     e.NodeStarted: st.builds(e.NodeStarted, times, texts, counts, st.none() | objects, rounds, counts),
@@ -81,9 +94,12 @@ EVENTS: Mapping[type, st.SearchStrategy[Any]] = {
     e.ItemsStarted: st.builds(e.ItemsStarted, times, texts, counts, rounds),
     e.ItemsFinished: st.builds(e.ItemsFinished, times, texts, ordinals, item_lists(), rounds),
     e.ItemsRetried: st.builds(e.ItemsRetried, times, texts, counts, counts, seconds, failures, rounds),
-    e.NodeFinished: st.builds(e.NodeFinished, times, texts, times, outputs, counts, st.none() | places, rounds),
-    e.NodeFailed: st.builds(e.NodeFailed, times, texts, times, failures, counts, st.none() | places, rounds),
-    e.NodeCancelled: st.builds(e.NodeCancelled, times, texts, rounds),
+    e.NodeLogged: st.builds(e.NodeLogged, times, texts, logs, rounds),
+    e.NodeFinished: st.builds(
+        e.NodeFinished, times, texts, times, outputs, counts, st.none() | places, rounds, st.none() | objects, logs
+    ),
+    e.NodeFailed: st.builds(e.NodeFailed, times, texts, times, failures, counts, st.none() | places, rounds, logs),
+    e.NodeCancelled: st.builds(e.NodeCancelled, times, texts, rounds, logs),
     e.ResultIgnored: st.builds(e.ResultIgnored, times, texts, texts, rounds, st.none() | texts),
     e.ChildStarted: st.builds(e.ChildStarted, times, texts, counts, texts, texts, rounds),
     e.ChildFinished: st.builds(
@@ -219,11 +235,13 @@ def test_a_newer_version_is_told_whatever_its_payload() -> None:
     assert caught.value.details == {"seq": 4, "version": 2}
 
 
-ROWS = {event: encode(0, example) for event, example in {
-    e.Admitted: e.Admitted(NOW, "start", "api", "me", ItemList.of([{}]), Parent("exe_1", "call", 0, 1)),
-    e.NodeFinished: e.NodeFinished(NOW, "a", NOW, {"main": ItemList.of([{}])}, 1, Place("ray", "h", 1)),
-    e.Finished: e.Finished(NOW, "failed", Failure("x.y", "no")),
-}.items()}  # fmt: skip
+SAMPLES: Sequence[e.Event] = (
+    e.Admitted(NOW, "start", "api", "me", ItemList.of([{}]), Parent("exe_1", "call", 0, 1)),
+    e.NodeFinished(NOW, "a", NOW, {"main": ItemList.of([{}])}, 1, Place("ray", "h", 1)),
+    e.NodeFailed(NOW, "a", NOW, Failure("x.y", "no"), log=(LogLine(NOW, "info", "asked"),)),
+    e.Finished(NOW, "failed", Failure("x.y", "no")),
+)
+ROWS = {type(example): encode(0, example) for example in SAMPLES}
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"null", b"[]", b"7", b'"x"', b"{}", b'{"node": 1}', b"\xff"])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from budflow.errors import BudflowError
+from budflow.execution.node_log import Logging, NodeLog, unread_log
 from budflow.expressions.evaluate import Scope
 from budflow.graph.params import compile_params
 from budflow.model.control import CallWorkflow, Respond
@@ -59,6 +60,12 @@ class Ran:
     calls: list[CallWorkflow] = field(default_factory=list)
     responds: Respond | None = None
     play: ControlPlay | None = None
+    log: NodeLog = field(default_factory=unread_log, compare=False)
+
+    @property
+    def logged(self) -> list[tuple[str, int | None, str, Mapping[str, Any]]]:
+        """What was logged: level, item, message, fields."""
+        return [(line.level, line.item, line.message, line.fields) for line in self.log.end()]
 
     @property
     def played(self) -> ControlPlay:
@@ -171,6 +178,7 @@ def _run_batch(
         now=NOW,
         files=files,
         static=static,
+        log=Logging(ran.log, start),
     )
     for outputs in asyncio.run(_parts(spec.call(batch))):
         faults = {(port, place): error for port, place, error in outputs.rejected}
@@ -201,7 +209,8 @@ async def _run_items(
     for index, item in enumerate(items):
         try:
             resolved = _resolve(spec, params, items, index)
-            made = await spec.call(Call(item, resolved, f"key-{index}", NOW, http, credentials=credentials))
+            log = Logging(ran.log, 0, index)
+            made = await spec.call(Call(item, resolved, f"key-{index}", NOW, http, credentials=credentials, log=log))
         except BudflowError as error:
             ran.failed[index] = error
             continue

@@ -11,8 +11,8 @@ from tests.processes import Serving, eventually, serving
 
 pytestmark = pytest.mark.process
 
-FILE_BYTES = 150_000_000
-GROWTH_MEBIBYTES_MAX = 120
+FILE_BYTES = 80_000_000
+GROWTH_MEBIBYTES_MAX = 100
 SECONDS = 300.0
 DOCUMENT: dict[str, Any] = {
     "format": 1,

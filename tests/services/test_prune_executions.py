@@ -1,6 +1,5 @@
 """Retention: how long what is kept, and that nothing is removed that somebody needs."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,13 +15,13 @@ from budflow.model.identity import utc_now
 from budflow.model.item import BlobRef
 from budflow.model.workflow import Retention
 from budflow.services import prune_executions as module
-from budflow.services.prune_executions import Pruner, prune_forever
+from budflow.services.leader_ports import NotLeader
+from budflow.services.prune_executions import Pruner
 from budflow.services.retention import retention_of
 from budflow.settings import Settings
 from budflow.storage.blobs.directory import DirectoryBlobs
 from budflow.storage.memory.store import MemoryStore
 from tests.storage.journals import event, execution, version, workflow
-from tests.until import until
 
 DAY = timedelta(days=1)
 NOW = utc_now()
@@ -31,7 +30,6 @@ NOW = utc_now()
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STEP_SECONDS", 0)
-    monkeypatch.setattr(module, "AT_ONCE_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -117,43 +115,6 @@ async def test_of_a_busy_workflow_the_newest_are_kept(store: MemoryStore, pruner
     assert await left(store) == sorted(one.id for one in (*made[4:], other))
 
 
-async def test_successes_that_are_not_kept_go_at_once(store: MemoryStore, pruner: Pruner) -> None:
-    await save(store, "wf_a", {"succeeded_seconds": 0})
-    await ended(store, 0.1, workflow_id="wf_a")
-    failed = await ended(store, 0.1, "failed", workflow_id="wf_a")
-    task = asyncio.create_task(prune_forever(pruner))
-    await until(lambda: _are(store, [failed.id]))
-
-    await ended(store, 0, workflow_id="wf_a")
-
-    await until(lambda: _are(store, [failed.id]))
-    task.cancel()
-
-
-async def _are(store: MemoryStore, ids: list[str]) -> bool:
-    return await left(store) == ids
-
-
-async def test_a_sweep_that_fails_is_not_the_last(
-    store: MemoryStore, pruner: Pruner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await ended(store, 15)
-    ended_workflows, failures = store.ended_workflows, [OSError("no")]
-
-    async def failing() -> list[tuple[str, str]]:
-        if failures:
-            raise failures.pop()
-        return await ended_workflows()
-
-    monkeypatch.setattr(store, "ended_workflows", failing)
-    monkeypatch.setattr(module, "SWEEP_SECONDS", 0)
-
-    task = asyncio.create_task(prune_forever(pruner))
-
-    await until(lambda: _are(store, []))
-    task.cancel()
-
-
 async def test_a_blob_is_collected_a_day_after_its_last_reference_went(
     store: MemoryStore, pruner: Pruner, blobs: DirectoryBlobs
 ) -> None:
@@ -202,3 +163,20 @@ async def test_a_request_stops_when_its_time_is_up(store: MemoryStore, blobs: Di
 
     assert pruner.time_is_up
     assert len(await left(store)) == 1
+
+
+async def test_who_may_do_no_more_removes_nothing_more(store: MemoryStore, blobs: DirectoryBlobs) -> None:
+    put(blobs, b"old", 2)
+    await ended(store, 15)
+
+    def refuse() -> None:
+        raise NotLeader
+
+    pruner = Pruner(store, blobs, Settings(), require=refuse)
+    with pytest.raises(NotLeader):
+        await pruner.prune_all(NOW)
+    with pytest.raises(NotLeader):
+        await pruner.collect_orphans(NOW)
+
+    assert len(await left(store)) == 1
+    assert len(stored(blobs)) == 1

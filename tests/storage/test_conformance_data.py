@@ -91,7 +91,7 @@ async def test_a_server_key_outlives_the_server(open_again: OpenStore) -> None:
 
 async def test_runners_are_listed_with_their_leases_and_with_what_they_hold(store: Store) -> None:
     assert await store.list_runners() == []
-    lease = await store.open_lease("r1", seconds=10)
+    lease = await store.open_lease("r1", seconds=10, kind="worker", details={"cores": 2})
     await running(store, "dead")
     await store.release_dead("r1")
     await store.claim("r1", limit=1)
@@ -100,6 +100,7 @@ async def test_runners_are_listed_with_their_leases_and_with_what_they_hold(stor
     [row] = await store.list_runners()
 
     assert (row.id, row.pid, row.running, row.taken_over) == ("r1", os.getpid(), 2, 1)
+    assert (row.kind, row.details, await store.count_runners()) == ("worker", {"cores": 2}, 1)
     assert row.lease_until is None or row.lease_until > row.started_at
     await lease.close()
     assert await store.list_runners() == []

@@ -96,7 +96,7 @@ async def test_takeovers_count_while_nothing_is_written(store: Store) -> None:
     assert counts == [1, 2]
 
 
-@pytest.mark.parametrize(("type_", "takeovers"), [("execution.started", 2), ("node.finished", 1)])
+@pytest.mark.parametrize(("type_", "takeovers"), [("execution.started", 2), ("node.logged", 2), ("node.finished", 1)])
 async def test_only_progress_makes_takeovers_count_anew(store: Store, type_: str, takeovers: int) -> None:
     await running(store, "dead")
     await store.release_dead("r1")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from budflow.execution.records import JournalWrite, Rest, Snapshot
+from budflow.execution.records import JournalWrite, Rest, Snapshot, Unbegun
 from budflow.model.execution import Claim, ClaimLost, ExecutionEnded, WaitClosed
 from budflow.model.identity import utc_now
 from budflow.model.wait import WantedWaits
@@ -274,6 +274,20 @@ async def test_a_wait_that_is_not_open_cannot_be_answered(store: Store) -> None:
         await store.answer_wait("default", signal("exe_none"))
 
     assert await store.signals_of(claim.execution_id) == []
+
+
+async def test_what_never_began_is_read_together(store: Store) -> None:
+    first, second = await queued(store), await queued(store)
+    later = [signal(first.id, key) for key in ("wait:b:0", "wait:a:0")]
+    for one in later:
+        await store.send_signal("default", one)
+
+    read = await store.read_unbegun([second.id, first.id, "exe_unknown"])
+
+    assert read[first.id].events == tuple(await store.read_events("default", first.id))
+    assert read[first.id].signals == tuple(await store.signals_of(first.id))
+    assert (len(read[second.id].events), read[second.id].signals) == (1, ())
+    assert read["exe_unknown"] == Unbegun((), ())
 
 
 async def test_of_many_who_answer_one_succeeds(store: Store) -> None:

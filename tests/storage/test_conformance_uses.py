@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from budflow.execution.records import JournalWrite, Rest
+from budflow.execution.records import JournalWrite, Rest, TriggerKey
 from budflow.model.credential import CredentialUse
-from budflow.model.execution import Claim, ClaimLost
+from budflow.model.execution import Claim, ClaimLost, KeyKnown
 from budflow.services.ports import Store
 from budflow.services.retention import ENDED, Expired
 from budflow.storage import credential_uses
@@ -73,6 +73,18 @@ async def test_uses_come_with_an_execution_that_is_written_whole(store: Store) -
     await store.append(JournalWrite(claim, events, admission=new, status="succeeded", uses=(use(claim),)))
 
     assert len(await used(store)) == 1
+
+
+async def test_uses_come_with_an_execution_that_is_queued_and_not_with_one_that_is_refused(store: Store) -> None:
+    new, key = execution(), TriggerKey("default", "key", "print")
+    came_in = use(Claim(new.id, "r1", 1))
+    again = replace(new, id="exe_again")
+
+    await store.admit(new, [event(0)], key, (came_in,))
+    with pytest.raises(KeyKnown):
+        await store.admit(again, [event(0)], key, (replace(came_in, execution_id=again.id),))
+
+    assert await used(store) == [came_in]
 
 
 async def test_uses_of_one_write_keep_their_order(store: Store) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from budflow.model.workflow import WebhookRoute
+from budflow.scaling.wakes_here import WakesHere
 from budflow.storage.errors import StorageUnavailable
 from budflow.triggers.webhook_table import MethodRefused, WebhookTable, WebhookUnknown
 from tests.until import until
@@ -100,12 +101,52 @@ async def test_following_goes_on_after_the_store_was_away() -> None:
     source = Source()
     table = WebhookTable(source)
     source.failing = True
-    following = asyncio.create_task(table.follow(0.001))
+    following = asyncio.create_task(table.follow(WakesHere(), 0.001))
     await until(lambda: source.reads >= 2)
     source.failing = False
     source.routes = [route("GET", "new")]
     seen = source.reads
     await until(lambda: source.reads >= seen + 2)
     following.cancel()
+
+    assert table.match("GET", "new").route.path == "new"
+
+
+async def test_what_another_server_published_is_served_when_it_tells() -> None:
+    source, wakes = Source(), WakesHere()
+    table = WebhookTable(source)
+    following = asyncio.create_task(table.follow(wakes, 3600))
+    await asyncio.sleep(0)
+    source.routes = [route("GET", "new")]
+    wakes.tell("triggers", "wf_new")
+    await until(lambda: source.reads == 1)
+    following.cancel()
+
+    assert table.match("GET", "new").route.path == "new"
+
+
+class SlowSource(Source):
+    """The first reading takes until `gate` is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def list_webhooks(self) -> list[WebhookRoute]:
+        routes = await super().list_webhooks()
+        if self.reads == 1:
+            await self.gate.wait()
+        return routes
+
+
+async def test_a_slow_refresh_does_not_undo_one_that_began_later() -> None:
+    source = SlowSource()
+    table = WebhookTable(source)
+    slow = asyncio.create_task(table.refresh())
+    await until(lambda: source.reads == 1)
+    source.routes = [route("GET", "new")]
+    await table.refresh()
+    source.gate.set()
+    await slow
 
     assert table.match("GET", "new").route.path == "new"

@@ -30,9 +30,12 @@ ROUTE = Route(
                     "lease_until": None,
                     "running": 3,
                     "taken_over": 0,
+                    "kind": "main",
+                    "details": {"running_max": 1000, "cores": 4, "release": "0.2.0", "python": "3.11.2"},
                 }
             ],
             "node_types": 16,
+            "blobs": {"place": "/var/lib/budflow/blobs", "works": True, "problem": None, "hint": None},
         }
     ),
 )

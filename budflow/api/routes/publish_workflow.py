@@ -11,7 +11,13 @@ ROUTE = Route(
     PublishWorkflow,
     PublishedView,
     Example(
-        answer={"workflow": PUBLISHED, "webhooks": ["POST /webhook/greet"], "inputs": {}, "problems": []},
+        answer={
+            "workflow": PUBLISHED,
+            "webhooks": ["POST /webhook/greet"],
+            "inputs": {},
+            "schedules": {},
+            "problems": [],
+        },
         parameters={"workflow_id": WORKFLOW_ID},
         body={"version": 1},
     ),

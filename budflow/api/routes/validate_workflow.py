@@ -11,6 +11,13 @@ ROUTE = Route(
     ValidateWorkflow,
     ValidationView,
     Example(
-        answer={"can_save": True, "can_run": True, "can_publish": True, "problems": []}, body={"document": DOCUMENT}
+        answer={
+            "can_save": True,
+            "can_run": True,
+            "can_publish": True,
+            "problems": [],
+            "plan": ["hook > greet: in the runner. Each node leads only to the next: no hop between them."],
+        },
+        body={"document": DOCUMENT},
     ),
 )

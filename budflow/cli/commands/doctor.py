@@ -20,7 +20,7 @@ def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check Python, the data directory and its keys, the database, the port, Ray and Docker.
+    """Check Python, the data directory and its keys, the database, the blobs, the port, Ray and Docker.
 
     Exits with 1 when something would keep the server from working. Nothing is changed.
 

@@ -1,4 +1,4 @@
-"""budflow execution: list, show, start, cancel, prune and watch the executions of a server."""
+"""budflow execution: list, show, start, cancel, prune and watch the executions of a server, and read their logs."""
 
 import sys
 from typing import Annotated, Any, Literal
@@ -7,7 +7,7 @@ import orjson
 import typer
 
 from budflow.cli.client import TERMINAL, Client, connect
-from budflow.cli.draw import event_line, execution_page, execution_tree, executions_table, waits_table
+from budflow.cli.draw import event_line, execution_page, execution_tree, executions_table, log_line, waits_table
 from budflow.cli.exit_codes import FAILED
 from budflow.cli.input import read_items
 from budflow.cli.options import AsJson, note_json, one_id
@@ -251,6 +251,38 @@ def events(
                 sys.stdout.flush()
         else:
             _print_events(client, execution_id)
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    execution_id: ExecutionId,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on, until it has ended.")
+    ] = False,
+    node: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Only this node, or one round of it, such as `price[3]`.")
+    ] = None,
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="The least important lines that are shown.")
+    ] = "info",
+    as_json: Annotated[
+        bool, typer.Option("--json", callback=note_json, help="Write each line as one line of JSON, as it comes.")
+    ] = False,
+) -> None:
+    """Print what an execution logged: what its nodes wrote, and what the engine did with them.
+
+    Example: budflow execution logs EXECUTION_ID --follow --level warning
+    """
+    console = out()
+    with connect(ctx.obj) as client:
+        read = client.follow_logs if follow else client.logs
+        for line in read(execution_id, node=node, level=level):
+            if as_json:
+                sys.stdout.write(orjson.dumps(line).decode() + "\n")
+                sys.stdout.flush()
+            else:
+                console.print(log_line(line), soft_wrap=True)
 
 
 def _tell_started(client: Client, detail: dict[str, Any], wait: bool, as_json: bool) -> None:

@@ -60,6 +60,6 @@ def _without_credentials(view: ValidationView) -> ValidationView:
     problems = [problem for problem in view.problems if problem.code != "credential.unknown"]
     blocks = {problem.blocks for problem in problems}
     can_run = blocks.isdisjoint({"save", "run"})
-    return ValidationView(
-        can_save=view.can_save, can_run=can_run, can_publish=can_run and "publish" not in blocks, problems=problems
+    return view.model_copy(
+        update={"can_run": can_run, "can_publish": can_run and "publish" not in blocks, "problems": problems}
     )

@@ -7,6 +7,7 @@ import typer
 from budflow.cli.client import connect
 from budflow.cli.draw import moment, nodes_table, workflows_table
 from budflow.cli.draw_difference import difference_table
+from budflow.cli.draw_plan import plan_table
 from budflow.cli.options import AsJson, one_id, read_file
 from budflow.cli.report import facts, out, problems_table, table, write_json, write_page
 from budflow.graph.parse import read_json
@@ -213,6 +214,26 @@ def diff(
     out().print(f"{where}: no difference." if view["equal"] else f"{where}:", markup=False)
     if not view["equal"]:
         out().print(difference_table(view))
+
+
+@app.command()
+def plan(
+    ctx: typer.Context,
+    workflow_id: WorkflowId,
+    version: Annotated[int | None, typer.Option(min=1, help="The version; the latest, if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a version will be run: which nodes are fused, what goes where, and why.
+
+    Example: budflow workflow plan WORKFLOW_ID
+    """
+    with connect(ctx.obj) as client:
+        view = client.get(f"/workflows/{workflow_id}/plan", version=version)
+    if as_json:
+        write_json(view)
+    else:
+        out().print(f"{workflow_id}, version {view['version']}, on {view['executor']}:", markup=False)
+        out().print(plan_table(view))
 
 
 @app.command()

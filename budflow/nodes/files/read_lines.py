@@ -96,6 +96,8 @@ async def read_lines(batch: Batch[ReadLinesParams]) -> AsyncGenerator[Outputs, N
             failed = Outputs()
             failed.fail(index, error)
             yield failed
+        else:
+            batch.log.for_item(index).info("Read the file", path=params.path, lines=number)
     yield Outputs()
 
 

@@ -110,6 +110,7 @@ async def write_lines(batch: Batch[WriteLinesParams]) -> AsyncGenerator[Outputs,
         size += len(buffer)
         await file.write(bytes(buffer))
         yield outputs
+    batch.log.info("Wrote the file", path=params.path, lines=lines, bytes=size)
     done = Outputs()
     done.emit("main", {"path": params.path, "lines": lines, "bytes": size})
     yield done

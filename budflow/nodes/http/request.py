@@ -1,15 +1,17 @@
 """http.request: send one HTTP request for each item."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 import orjson
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from budflow.model.credential_kind import CredentialSlot
+from budflow.errors import BudflowError
+from budflow.model.credential_kind import CredentialSlot, OpenCredential
 from budflow.model.failure import NodeError
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item
@@ -176,7 +178,7 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
     Where `headers` or `query` read `$secrets.auth`, what they say is all that is sent of it: nothing else is signed.
     """
     request, credential = _request(call.params, call.key, call.traceparent), call.credentials.get(AUTH)
-    response = await call.http.send(request, credential)
+    response = await _send(call, request, credential)
     if call.params.fail_on_status and response.status >= 400:
         raise _refused(request, response, NO_REDACTION if credential is None else credential.redaction)
     return Item(
@@ -186,6 +188,34 @@ async def send_request(call: Call[HttpRequestParams]) -> Item:
             "body": read_body(response, call.params.response),
         }
     )
+
+
+async def _send(call: Call[HttpRequestParams], request: HttpRequest, credential: OpenCredential | None) -> HttpResponse:
+    """Send it, and log what came of that: never the path, the query, headers or bodies, in which secrets may stand."""
+    began = time.perf_counter()
+    what = f"{request.method} {urlsplit(request.url).hostname}"
+    try:
+        response = await call.http.send(request, credential)
+    except BudflowError as error:
+        what += f": {error.code}"
+        call.log.warning(what, duration_ms=_since(began))
+        raise
+    fields: dict[str, Any] = {"status": response.status, "duration_ms": _since(began)}
+    if response.url != request.url and _place_of(response.url) != _place_of(request.url):
+        fields["redirected_to"] = urlsplit(response.url).hostname
+    write = call.log.info if response.status < 400 else call.log.warning
+    write(f"{what}: {response.status} {PHRASES.get(response.status, '')}".rstrip(), **fields)
+    return response
+
+
+def _place_of(url: str) -> tuple[str, str | None, int | None, str]:
+    """What a redirect changes of an address; its query apart."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.hostname, parts.port, unquote(parts.path) or "/"
+
+
+def _since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)
 
 
 def _request(params: HttpRequestParams, key: str, traceparent: str | None) -> HttpRequest:

@@ -23,10 +23,28 @@ _LOCK = "lock"
 
 
 class DirectoryBlobs:
-    """Meets BlobStore."""
+    """Meets BlobStore and BlobFiles."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    @property
+    def place(self) -> str:
+        """See BlobFiles."""
+        return str(self.directory)
+
+    def check(self, *, writing: bool = False) -> None:
+        """See BlobFiles. A directory that is not there yet can be made if the one above it may be written."""
+        directory = self.directory.absolute()
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            raise BlobUnwritable(f"Blobs cannot be written: {there} is no directory that may be written.")
+        if writing:
+            try:
+                with TemporaryFile(dir=there, buffering=0) as file:
+                    file.write(b"probe")
+            except OSError as error:
+                raise _unwritable(error) from error
 
     def open_writer(self, project_id: str) -> "FileWriter":
         """See BlobStore."""

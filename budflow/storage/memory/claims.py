@@ -3,12 +3,13 @@
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from budflow.model.event import Started
-from budflow.model.execution import Claim, Execution
+from budflow.model.event import NO_PROGRESS
+from budflow.model.execution import Claim, Execution, RunnerKind
 from budflow.model.identity import utc_now
 from budflow.services.ports import RunnerRow
 from budflow.storage.fairness import SUSPECT_TAKEOVERS, Candidate, Turns, takeover
@@ -23,7 +24,7 @@ class MemoryClaims:
         self._executions = tables.executions
         self._journals = tables.journals
         self._turns = Turns()
-        self._runners: dict[str, datetime] = {}  # Since when they live.
+        self._runners: dict[str, RunnerRow] = {}
         # By execution: the last seq that was progress at the last takeover, and the end of the back-off after it.
         self._taken: dict[str, tuple[int, int | None]] = {}
 
@@ -41,9 +42,10 @@ class MemoryClaims:
         row = self._executions.get(execution_id)
         return self._lease(runner, row) if row is not None and _is_held(row, runner) else None
 
-    def open_lease(self, runner: str) -> "MemoryLease":
+    def open_lease(self, runner: str, kind: RunnerKind, details: Mapping[str, Any] | None) -> "MemoryLease":
         """Become known as a living runner."""
-        self._runners[runner] = utc_now()
+        host, pid = socket.gethostname(), os.getpid()
+        self._runners[runner] = RunnerRow(runner, host, pid, utc_now(), None, 0, 0, kind, {**(details or {})})
         return MemoryLease(self._runners, runner)
 
     def release_dead(self, runner: str) -> list[str]:
@@ -63,11 +65,7 @@ class MemoryClaims:
         held = [row for row in self._executions.values() if row.status == "running"]
         running = Counter(row.runner for row in held)
         taken = Counter(row.runner for row in held if row.takeovers)
-        host, pid = socket.gethostname(), os.getpid()
-        return [
-            RunnerRow(one, host, pid, since, None, running[one], taken[one])
-            for one, since in sorted(self._runners.items())
-        ]
+        return [replace(row, running=running[one], taken_over=taken[one]) for one, row in sorted(self._runners.items())]
 
     def next_wake(self) -> datetime | None:
         """The earliest time at which something that waits may be claimed."""
@@ -101,7 +99,7 @@ class MemoryClaims:
 
     def _give_back(self, row: Execution, now: int) -> None:
         progress, _ = self._taken.get(row.id, (-1, None))
-        last = max((event.seq for event in self._journals[row.id] if event.type != Started.TYPE), default=-1)
+        last = max((event.seq for event in self._journals[row.id] if event.type not in NO_PROGRESS), default=-1)
         takeovers, not_before = takeover(row.takeovers, progress, last, now)
         self._taken[row.id] = (last, not_before)
         self._executions[row.id] = replace(row, status="queued", runner=None, token=row.token + 1, takeovers=takeovers)
@@ -112,7 +110,7 @@ class MemoryLease:
 
     lost = False
 
-    def __init__(self, runners: dict[str, datetime], runner: str) -> None:
+    def __init__(self, runners: dict[str, RunnerRow], runner: str) -> None:
         self._runners = runners
         self._runner = runner
 

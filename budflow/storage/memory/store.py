@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from budflow.execution.ports import Lease
-from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite, OpenWait, RateAsk, Signal, Snapshot, Unbegun
 from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
 from budflow.model.event import StoredEvent
-from budflow.model.execution import TERMINAL, Claim, Execution, Status
+from budflow.model.execution import TERMINAL, Claim, Execution, RunnerKind, Status
 from budflow.model.identity import utc_now
 from budflow.model.principal import DEFAULT_PROJECT
 from budflow.model.wait import ALL_WAITS, WantedWaits
@@ -23,17 +23,20 @@ from budflow.model.workflow import (
     VersionNotFound,
     VersionRecord,
     WebhookRoute,
-    WebhookTaken,
     WorkflowNotFound,
     WorkflowRecord,
 )
 from budflow.services.credential_ports import REQUESTS_OPEN_MAX, CredentialsPage, UsesPage
-from budflow.services.ports import Page, RunnerRow
+from budflow.services.leader_ports import LeaderRow
+from budflow.services.ports import Page, RunnerRow, TriggerRoute
 from budflow.services.retention import Expired, Pruned
 from budflow.storage.credential_rows import refuse_unstorable_use
 from budflow.storage.errors import WriteConflict
-from budflow.storage.memory import credentials, retention, signals, tables
+from budflow.storage.memory import credentials, retention, signals, tables, triggers
 from budflow.storage.memory.claims import MemoryClaims
+from budflow.storage.memory.leaders import MemoryLeaders
+from budflow.storage.memory.queue_figures import MemoryFigures
+from budflow.storage.memory.schedules import MemorySchedules
 from budflow.storage.memory.tables import Tables
 from budflow.storage.rows import refuse_unstorable
 from budflow.storage.writes import Admission
@@ -52,17 +55,23 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._tables = Tables()
+        self.cluster = MemoryFigures(self._tables)
         self._claims = MemoryClaims(self._tables)
+        self._leaders = MemoryLeaders()
+        self.schedules = MemorySchedules(self._tables)
         self._workflows: dict[str, WorkflowRecord] = {}
         self._versions: defaultdict[str, list[VersionRecord]] = defaultdict(list)
-        self._webhooks: dict[tuple[str, str], WebhookRoute] = {}
         self._server_keys: dict[str, bytes] = {}
         self._rates: dict[tuple[str, str], datetime] = {}
 
     async def admit(
-        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[StoredEvent],
+        trigger_key: AdmissionKey | None = None,
+        uses: tuple[CredentialUse, ...] = (),
     ) -> None:
-        tables.write(self._tables, Admission(execution, tuple(events), trigger_key))
+        tables.write(self._tables, Admission(execution, tuple(events), trigger_key, uses))
 
     async def append(self, write: JournalWrite) -> None:
         tables.write(self._tables, write)
@@ -81,11 +90,25 @@ class MemoryStore:
             row = self._tables.executions[execution_id]
             self._tables.executions[execution_id] = replace(row, status="queued", runner=None, token=row.token + 1)
 
-    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
-        return self._claims.open_lease(runner)
+    async def open_lease(
+        self, runner: str, *, seconds: float, kind: RunnerKind = "main", details: Mapping[str, Any] | None = None
+    ) -> Lease:
+        return self._claims.open_lease(runner, kind, details)
 
     async def release_dead(self, runner: str) -> list[str]:
         return self._claims.release_dead(runner)
+
+    async def acquire_lead(self, name: str, holder: str, *, seconds: float) -> int | None:
+        return self._leaders.acquire(name, holder, seconds)
+
+    async def renew_lead(self, name: str, token: int, *, seconds: float) -> bool:
+        return self._leaders.renew(name, token, seconds)
+
+    async def release_lead(self, name: str, holder: str) -> None:
+        self._leaders.release(name, holder)
+
+    async def current_lead(self, name: str) -> LeaderRow | None:
+        return self._leaders.current(name)
 
     async def next_wake(self) -> datetime | None:
         return self._claims.next_wake()
@@ -93,6 +116,12 @@ class MemoryStore:
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None:
         execution = self._tables.executions.get(execution_id)
         return execution if execution is not None and execution.project_id == project_id else None
+
+    async def read_unbegun(self, execution_ids: Sequence[str]) -> Mapping[str, Unbegun]:
+        return {
+            id_: Unbegun(tuple(self._tables.journals[id_]), tuple(signals.signals_of(self._tables, id_)))
+            for id_ in execution_ids
+        }
 
     async def read_events(
         self, project_id: str, execution_id: str, *, after: int = -1, limit: int = 10_000
@@ -160,6 +189,9 @@ class MemoryStore:
 
     async def get_server_key(self, name: str) -> bytes:
         return self._server_keys.setdefault(name, secrets.token_bytes(32))
+
+    async def count_runners(self) -> int:
+        return len(await self.list_runners())
 
     async def list_runners(self) -> list[RunnerRow]:
         return self._claims.list_runners()
@@ -256,36 +288,24 @@ class MemoryStore:
         return [record for record in reversed(kept) if record.project_id == project_id]
 
     async def publish(
-        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
+        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[TriggerRoute]
     ) -> WorkflowRecord:
         workflow = self._known(project_id, workflow_id)
         if version is not None and await self.get_version(project_id, workflow_id, version) is None:
             raise VersionNotFound(version=version)
-        if len({(route.method, route.shape) for route in routes}) < len(routes):
-            raise WriteConflict("Two of the workflow's webhooks have the same method and path.")
-        for route in routes:
-            holder = self._webhooks.get((route.method, route.shape))
-            if holder is not None and holder.workflow_id != workflow_id:
-                raise WebhookTaken(
-                    f"{holder.method} {holder.path} belongs to another workflow.",
-                    method=holder.method,
-                    path=holder.path,
-                    workflow_id=holder.workflow_id,
-                )
-        self._disarm(workflow_id)
-        self._webhooks.update({(route.method, route.shape): route for route in routes})
+        triggers.arm(self._tables, workflow_id, routes)
         self._workflows[workflow_id] = replace(workflow, published_version=version)
         return self._workflows[workflow_id]
 
     async def delete_workflow(self, project_id: str, workflow_id: str) -> bool:
         if await self.get_workflow(project_id, workflow_id) is None:
             return False
-        self._disarm(workflow_id)
+        triggers.disarm(self._tables, workflow_id)
         del self._workflows[workflow_id]  # Its versions stay: executions are read by them.
         return True
 
     async def list_webhooks(self) -> list[WebhookRoute]:
-        return [route for _, route in sorted(self._webhooks.items())]
+        return [route for _, route in sorted(self._tables.webhooks.items())]
 
     async def add_credential(self, record: CredentialRecord, *, request_id: str | None = None) -> None:
         credentials.add_credential(self._tables.credentials, record, request_id)
@@ -345,9 +365,6 @@ class MemoryStore:
         if workflow is None or workflow.project_id != project_id:
             raise WorkflowNotFound(workflow_id=workflow_id)
         return workflow
-
-    def _disarm(self, workflow_id: str) -> None:
-        self._webhooks = {key: route for key, route in self._webhooks.items() if route.workflow_id != workflow_id}
 
 
 def _page(rows: Iterable[T], limit: int, cursor: str | None) -> Page[T]:

@@ -6,21 +6,24 @@ from datetime import datetime
 
 import orjson
 
-from budflow.execution.records import OpenWait, Signal, Snapshot
+from budflow.execution.records import OpenWait, ScheduleSlot, Signal, Snapshot
+from budflow.model.armed_schedule import ArmedSchedule
 from budflow.model.event import StoredEvent
 from budflow.model.execution import TERMINAL, Execution
+from budflow.model.workflow import WebhookRoute
 from budflow.storage.attachments import Attachments
 from budflow.storage.memory.credentials import CredentialTables
-from budflow.storage.rows import DUE, json_text
-from budflow.storage.settle import settle
-from budflow.storage.writes import Head, Known, KnownKey, Write, ids_of, limits_of
+from budflow.storage.rows import DUE, json_text, to_micros
+from budflow.storage.settle import FiredBy, settle
+from budflow.storage.writes import Head, Known, KnownKey, KnownSchedule, SlotName, Write, ids_of, limits_of
 
 
 @dataclass(slots=True)
 class Tables:
     """Waits and signals are by execution and key; static data is JSON, by project and workflow, then by node.
 
-    Blobs are by project and hash, with the time since when they are unused; references by execution.
+    Blobs are by project and hash, with the time since when they are unused; references by execution. Schedules are by
+    workflow and node, webhooks by method and shape.
     """
 
     executions: dict[str, Execution] = field(default_factory=dict)
@@ -33,6 +36,9 @@ class Tables:
     blobs: dict[tuple[str, str], datetime | None] = field(default_factory=dict)
     blob_refs: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     credentials: CredentialTables = field(default_factory=CredentialTables)
+    schedules: dict[tuple[str, str], ArmedSchedule] = field(default_factory=dict)
+    slots: dict[SlotName, FiredBy] = field(default_factory=dict)
+    webhooks: dict[tuple[str, str], WebhookRoute] = field(default_factory=dict)
 
 
 def write(tables: Tables, wanted: Write) -> None:
@@ -48,6 +54,7 @@ def write(tables: Tables, wanted: Write) -> None:
     for id_, _, event in settled.events:
         tables.journals[id_].append(event)
     tables.keys.update(settled.keys)
+    tables.slots.update(settled.slots)
     for id_, project_id, event in settled.with_blobs():
         for ref in event.blobs:
             tables.blobs[project_id, ref.sha256] = None
@@ -77,6 +84,12 @@ def kept(wait: OpenWait) -> OpenWait:
 
 def _known(tables: Tables, wanted: Write) -> Known:
     known = Known(keys=tables.keys.copy() if wanted.trigger_key else {})
+    if isinstance(wanted.trigger_key, ScheduleSlot):
+        known.slots = {name: fired.execution_id for name, fired in tables.slots.items()}
+        known.schedules = {
+            name: KnownSchedule(armed.route.version, to_micros(armed.settled_until))
+            for name, armed in tables.schedules.items()
+        }
     groups = {limit.key for limit in limits_of([wanted])}
     ids = set(ids_of([wanted]))
     if groups:

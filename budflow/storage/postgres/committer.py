@@ -1,15 +1,17 @@
 """Group commit in PostgreSQL: while one transaction is being committed, the writes that arrive form the next one."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from budflow.execution.figures import StoreFigures
 from budflow.storage.payload import Pack, packer
 from budflow.storage.postgres.failures import FAILURES, error_of, is_repeatable
 from budflow.storage.postgres.journal import write_group
-from budflow.storage.writes import Write, ids_of, limits_of, payloads_of, trigger_keys_of
+from budflow.storage.writes import Write, ids_of, limits_of, payloads_of, slots_of, trigger_keys_of
 
 COMMITTERS = 2  # One prepares a group while another waits for its commit; more would only make the groups smaller.
 GROUP_MAX = 512
@@ -25,8 +27,8 @@ class _Waiting(NamedTuple):
 class Committer:
     """Takes journal writes of one event loop; those of one execution are committed in the order of their arrival."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, engine: AsyncEngine, figures: StoreFigures | None = None) -> None:
+        self._engine, self._figures = engine, figures or StoreFigures()
         self._waiting: list[_Waiting] = []
         self._in_flight: set[object] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,9 +78,12 @@ class Committer:
     async def _commit(
         self, writes: Sequence[Write], pack: Pack, *, first: bool = True
     ) -> Sequence[BaseException | None]:
+        began = time.monotonic()
         try:
             async with self._engine.begin() as conn:
-                return await conn.run_sync(write_group, writes, await _packed_ahead(writes, pack))
+                outcomes = await conn.run_sync(write_group, writes, await _packed_ahead(writes, pack))
+            self._figures.note_commit(len(writes), time.monotonic() - began)
+            return outcomes
         except FAILURES as failure:
             if not is_repeatable(failure) or (len(writes) == 1 and not first):
                 return [error_of(failure) for _ in writes]
@@ -94,9 +99,9 @@ class Committer:
 
 
 def _subjects_of(write: Write) -> frozenset[object]:
-    """What no other group may decide about at the same time: executions, idempotency keys, limits."""
+    """What no other group may decide about at the same time: executions, idempotency keys, slots, limits."""
     limits = (("limit", limit.key) for limit in limits_of([write]))
-    return frozenset([*ids_of([write]), *trigger_keys_of([write]), *limits])
+    return frozenset([*ids_of([write]), *trigger_keys_of([write]), *slots_of([write]), *limits])
 
 
 async def _packed_ahead(writes: Sequence[Write], pack: Pack) -> Pack:

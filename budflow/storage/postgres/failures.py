@@ -11,8 +11,9 @@ FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSEr
 
 #: Bad data, integrity, rolled back for a rival: classes of SQLSTATE, transaction undone.
 _REPEATABLE = ("22", "23", "40")
-#: A session that is not there (any more), or broke, or that an administrator or a crash of another one has ended.
-_CUT = ("08003", "08006", "57P01", "57P02")
+#: A session that is not there (any more), or broke, or that was ended: for being idle inside a transaction, by an
+#: administrator or by the crash of another one.
+_CUT = ("08003", "08006", "25P03", "57P01", "57P02")
 
 
 def sqlstate_of(failure: BaseException) -> str:

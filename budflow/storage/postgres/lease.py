@@ -10,15 +10,16 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from budflow.execution.figures import StoreFigures
 from budflow.log import get_log
-from budflow.storage.leases import runner_values
+from budflow.storage.postgres.driver import driver_arguments
 from budflow.storage.postgres.failures import FAILURES, error_of
 
 #: An event loop that does not beat for so long is taken for dead.
@@ -33,9 +34,11 @@ _RENEW = f"""
 UPDATE runners SET lease_until = {_NOW} + $4, lock_key = $3 WHERE id = $1 AND lock_key = $2 RETURNING id
 """  # noqa: S608 - a constant
 _REGISTER = f"""
-INSERT INTO runners (id, lock_key, lease_until, host, pid, started_at) VALUES ($1, $2, {_NOW} + $3, $4, $5, $6)
+INSERT INTO runners (id, lock_key, lease_until, host, pid, started_at, kind, details)
+VALUES ($1, $2, {_NOW} + $3, $4, $5, $6, $7, $8)
 ON CONFLICT (id) DO UPDATE SET lock_key = excluded.lock_key, lease_until = excluded.lease_until,
-    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at
+    host = excluded.host, pid = excluded.pid, started_at = excluded.started_at, kind = excluded.kind,
+    details = excluded.details
 """  # noqa: S608 - a constant
 _FORGET = "DELETE FROM runners WHERE id = $1 AND lock_key = $2"
 
@@ -45,11 +48,12 @@ _log = get_log(__name__)
 class PostgresLease:
     """Meets budflow.execution.ports.Lease."""
 
-    def __init__(self, engine: AsyncEngine, runner: str, seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, row: Mapping[str, Any], seconds: float) -> None:
         """Use `PostgresLease.open`."""
         self._connect_args = _connect_args(engine, seconds)
-        self._row = runner_values(runner)
+        self._row = row
         self._seconds = seconds
+        self._figures = StoreFigures()
         self._lost = False
         self._key: int | None = None  # That of the row, once there is one.
         self._beaten_at = time.monotonic()
@@ -59,10 +63,15 @@ class PostgresLease:
         self._news = asyncio.Event()  # The lease is to be closed, or its connection was cut.
         self._thread = threading.Thread(target=self._run, name="budflow-postgres-lease", daemon=True)
 
+    def count_in(self, figures: StoreFigures) -> "PostgresLease":
+        """Count there what becomes of the lease."""
+        self._figures = figures
+        return self
+
     @classmethod
-    async def open(cls, engine: AsyncEngine, runner: str, seconds: float) -> "PostgresLease":
-        """Register the runner. Raises StorageUnavailable, without the password."""
-        lease = cls(engine, runner, seconds)
+    async def open(cls, engine: AsyncEngine, row: Mapping[str, Any], seconds: float) -> "PostgresLease":
+        """Register the runner, whose row lacks its lease. Raises StorageUnavailable, without the password."""
+        lease = cls(engine, row, seconds)
         lease._thread.start()
         try:
             await asyncio.wrap_future(lease._opened)
@@ -110,6 +119,7 @@ class PostgresLease:
                 if not self._opened.done():
                     self._opened.set_exception(error_of(failure))
                     return
+                self._figures.leases.add("interrupted")
                 _log.warning("lease.interrupted", runner=self._row["id"], reason=error_of(failure).message)
                 if not registered:  # Else at once: the lock went with the session, so anybody may take it for dead.
                     await self._pause(min(self._seconds / 3, RETRY_SECONDS_MAX))
@@ -130,8 +140,11 @@ class PostgresLease:
         await connection.execute("SELECT pg_advisory_lock($1)", key)
         row, lease = self._row, int(self._seconds * 1_000_000)
         if self._key is None or await connection.fetchval(_RENEW, row["id"], self._key, key, lease) is None:
-            self._lost = self._lost or self._key is not None
-            await connection.execute(_REGISTER, row["id"], key, lease, row["host"], row["pid"], row["started_at"])
+            if self._key is not None:
+                self._lost = True
+                self._figures.leases.add("lost")
+            about = (row[name] for name in ("host", "pid", "started_at", "kind", "details"))
+            await connection.execute(_REGISTER, row["id"], key, lease, *about)
         self._key = key
 
     async def _renew_until_closed(self, connection: Any) -> None:
@@ -147,6 +160,8 @@ class PostgresLease:
             if await connection.fetchval(_RENEW, self._row["id"], self._key, self._key, lease) is None:
                 _log.warning("lease.lost", runner=self._row["id"])
                 await self._register(connection)
+            else:
+                self._figures.leases.add("renewed")
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -158,7 +173,4 @@ class PostgresLease:
 
 def _connect_args(engine: AsyncEngine, seconds: float) -> dict[str, Any]:
     """What the driver takes for the engine's URL. A command that hangs must leave time for the next connection."""
-    _, connect_args = engine.dialect.create_connect_args(engine.url)
-    for name in ("prepared_statement_cache_size", "prepared_statement_name_func"):  # SQLAlchemy's own.
-        connect_args.pop(name, None)
-    return {**connect_args, "timeout": CONNECT_SECONDS, "command_timeout": max(1.0, seconds / 2)}
+    return {**driver_arguments(engine), "timeout": CONNECT_SECONDS, "command_timeout": max(1.0, seconds / 2)}

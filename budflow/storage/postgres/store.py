@@ -11,14 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from budflow.errors import BudflowError
 from budflow.execution.ports import Lease
-from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite, OpenWait, RateAsk, Signal, Snapshot, Unbegun
 from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
 from budflow.model.event import StoredEvent
-from budflow.model.execution import Claim, Execution, Status
+from budflow.model.execution import Claim, Execution, RunnerKind, Status
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
 from budflow.services.credential_ports import REQUESTS_OPEN_MAX, CredentialsPage, UsesPage
-from budflow.services.ports import Page, RunnerRow
+from budflow.services.leader_ports import LeaderRow
+from budflow.services.ports import Page, RunnerRow, TriggerRoute
 from budflow.services.retention import Expired, Pruned
 from budflow.storage import (
     claims,
@@ -26,6 +27,7 @@ from budflow.storage import (
     credential_uses,
     credentials,
     executions,
+    leaders,
     leases,
     migrate,
     rates,
@@ -35,18 +37,24 @@ from budflow.storage import (
     snapshots,
     static_data,
     trigger_keys,
+    unbegun,
     waits,
     workflows,
 )
 from budflow.storage.payload import packer
 from budflow.storage.postgres.committer import Committer
+from budflow.storage.postgres.driver import driver_arguments
 from budflow.storage.postgres.failures import FAILURES, error_of, is_cut, is_repeatable
 from budflow.storage.postgres.lease import PostgresLease
+from budflow.storage.queue_figures import StoredFigures
+from budflow.storage.schedules import SqlSchedules
 from budflow.storage.writes import Admission
 
 POOL_SIZE = 8
 POOL_OVERFLOW = 8
 CONNECT_SECONDS = 10
+#: A transaction in which nobody says anything for so long belongs to a frozen process, and is undone with its locks.
+IDLE_SECONDS = 5.0
 COMMAND_SECONDS = 60
 
 T = TypeVar("T")
@@ -66,8 +74,10 @@ class PostgresStore:
     def __init__(self, engine: AsyncEngine) -> None:
         """Use `PostgresStore.open`; the database must be migrated."""
         self._engine = engine
-        self._committer = Committer(engine)
+        self.cluster = StoredFigures(self._read)
+        self._committer = Committer(engine, self.cluster.figures)
         self._claims = claims.Claims()
+        self.schedules = SqlSchedules(self._write, self._read)
         self._writes: set[asyncio.Task[Any]] = set()
 
     @classmethod
@@ -80,7 +90,11 @@ class PostgresStore:
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
             pool_timeout=CONNECT_SECONDS,
-            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS},
+            connect_args={
+                "timeout": CONNECT_SECONDS,
+                "command_timeout": COMMAND_SECONDS,
+                "server_settings": {"idle_in_transaction_session_timeout": f"{IDLE_SECONDS * 1000:.0f}"},
+            },
         )
         event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
         store = cls(engine)
@@ -97,10 +111,18 @@ class PostgresStore:
             await asyncio.wait(self._writes)
         await self._engine.dispose()
 
+    def driver_arguments(self) -> dict[str, Any]:
+        """See budflow.scaling.open.SharedStore."""
+        return driver_arguments(self._engine)
+
     async def admit(
-        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[StoredEvent],
+        trigger_key: AdmissionKey | None = None,
+        uses: tuple[CredentialUse, ...] = (),
     ) -> None:
-        await self._committer.submit(Admission(execution, tuple(events), trigger_key))
+        await self._committer.submit(Admission(execution, tuple(events), trigger_key, uses))
 
     async def append(self, write: JournalWrite) -> None:
         await self._committer.submit(write)
@@ -117,17 +139,35 @@ class PostgresStore:
     async def give_back(self, runner: str) -> None:
         await self._write(claims.give_back, runner)
 
-    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
-        return await PostgresLease.open(self._engine, runner, seconds)
+    async def open_lease(
+        self, runner: str, *, seconds: float, kind: RunnerKind = "main", details: Mapping[str, Any] | None = None
+    ) -> Lease:
+        row = leases.runner_values(runner, kind, details)
+        return (await PostgresLease.open(self._engine, row, seconds)).count_in(self.cluster.figures)
 
     async def release_dead(self, runner: str) -> list[str]:
         return await self._write(leases.release_dead, runner)
+
+    async def acquire_lead(self, name: str, holder: str, *, seconds: float) -> int | None:
+        return await self._write(leaders.acquire_lead, name, holder, seconds)
+
+    async def renew_lead(self, name: str, token: int, *, seconds: float) -> bool:
+        return await self._write(leaders.renew_lead, name, token, seconds)
+
+    async def release_lead(self, name: str, holder: str) -> None:
+        await self._write(leaders.release_lead, name, holder)
+
+    async def current_lead(self, name: str) -> LeaderRow | None:
+        return await self._read(leaders.current_lead, name)
 
     async def next_wake(self) -> datetime | None:
         return await self._read(claims.next_wake)
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None:
         return await self._read(executions.get_execution, project_id, execution_id)
+
+    async def read_unbegun(self, execution_ids: Sequence[str]) -> Mapping[str, Unbegun]:
+        return await self._read(unbegun.read_unbegun, execution_ids)
 
     async def read_events(
         self, project_id: str, execution_id: str, *, after: int = -1, limit: int = 10_000
@@ -174,6 +214,9 @@ class PostgresStore:
 
     async def get_server_key(self, name: str) -> bytes:
         return await self._write(server_keys.get_server_key, name)
+
+    async def count_runners(self) -> int:
+        return await self._read(leases.count_runners)
 
     async def list_runners(self) -> list[RunnerRow]:
         return await self._read(leases.list_runners)
@@ -234,7 +277,7 @@ class PostgresStore:
         return await self._read(workflows.list_versions, project_id, workflow_id)
 
     async def publish(
-        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
+        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[TriggerRoute]
     ) -> WorkflowRecord:
         return await self._write(workflows.publish, project_id, workflow_id, version, routes)
 

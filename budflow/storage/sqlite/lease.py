@@ -1,6 +1,7 @@
 """A runner's lease on a SQLite file: a row that says who it is."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -24,11 +25,11 @@ class SqliteLease:
         self._runner = runner
 
     @classmethod
-    async def open(cls, write: Write, runner: str) -> "SqliteLease":
-        """Add the runner's row; `write` runs a function in a transaction."""
-        values = leases.runner_values(runner) | {"lease_until": leases.NO_END}
+    async def open(cls, write: Write, row: dict[str, Any]) -> "SqliteLease":
+        """Add the runner's row, which lacks its lease; `write` runs a function in a transaction."""
+        values = row | {"lease_until": leases.NO_END}
         await write(lambda conn: leases.add_runner(conn, values))
-        return cls(write, runner)
+        return cls(write, row["id"])
 
     def beat(self) -> None:
         """Nothing runs out."""

@@ -15,14 +15,15 @@ from sqlalchemy.exc import DBAPIError
 
 from budflow.errors import BudflowError
 from budflow.execution.ports import Lease
-from budflow.execution.records import JournalWrite, OpenWait, RateAsk, Signal, Snapshot, TriggerKey
+from budflow.execution.records import AdmissionKey, JournalWrite, OpenWait, RateAsk, Signal, Snapshot, Unbegun
 from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
 from budflow.model.event import StoredEvent
-from budflow.model.execution import Claim, Execution, Status
+from budflow.model.execution import Claim, Execution, RunnerKind, Status
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WebhookRoute, WorkflowRecord
 from budflow.services.credential_ports import REQUESTS_OPEN_MAX, CredentialsPage, UsesPage
-from budflow.services.ports import Page, RunnerRow
+from budflow.services.leader_ports import LeaderRow
+from budflow.services.ports import Page, RunnerRow, TriggerRoute
 from budflow.services.retention import Expired, Pruned
 from budflow.storage import (
     claims,
@@ -30,6 +31,7 @@ from budflow.storage import (
     credential_uses,
     credentials,
     executions,
+    leaders,
     leases,
     migrate,
     rates,
@@ -39,11 +41,14 @@ from budflow.storage import (
     snapshots,
     static_data,
     trigger_keys,
+    unbegun,
     waits,
     workflows,
 )
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.payload import packer
+from budflow.storage.queue_figures import StoredFigures
+from budflow.storage.schedules import SqlSchedules
 from budflow.storage.sqlite.lease import SqliteLease
 from budflow.storage.sqlite.writer import Writer
 from budflow.storage.writes import Admission
@@ -61,8 +66,10 @@ class SqliteStore:
         """Use `SqliteStore.open`; the file must exist and be migrated."""
         self._engines = (writer_engine, reader_engine)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="budflow-sqlite-reader")
-        self._writer = Writer(writer_engine.connect)
+        self.cluster = StoredFigures(self._read)
+        self._writer = Writer(writer_engine.connect, self.cluster.figures)
         self._claims = claims.Claims()
+        self.schedules = SqlSchedules(self._write, self._read)
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
@@ -99,9 +106,13 @@ class SqliteStore:
             engine.dispose()  # removes it, so that the next start need not read it. Who only reads cannot.
 
     async def admit(
-        self, execution: Execution, events: Sequence[StoredEvent], trigger_key: TriggerKey | None = None
+        self,
+        execution: Execution,
+        events: Sequence[StoredEvent],
+        trigger_key: AdmissionKey | None = None,
+        uses: tuple[CredentialUse, ...] = (),
     ) -> None:
-        await self._writer.submit(Admission(execution, tuple(events), trigger_key))
+        await self._writer.submit(Admission(execution, tuple(events), trigger_key, uses))
 
     async def append(self, write: JournalWrite) -> None:
         await self._writer.submit(write)
@@ -118,17 +129,34 @@ class SqliteStore:
     async def give_back(self, runner: str) -> None:
         await self._write(lambda conn: claims.give_back(conn, runner))
 
-    async def open_lease(self, runner: str, *, seconds: float) -> Lease:
-        return await SqliteLease.open(self._write, runner)
+    async def open_lease(
+        self, runner: str, *, seconds: float, kind: RunnerKind = "main", details: Mapping[str, Any] | None = None
+    ) -> Lease:
+        return await SqliteLease.open(self._write, leases.runner_values(runner, kind, details))
 
     async def release_dead(self, runner: str) -> list[str]:
         return await self._write(lambda conn: leases.release_dead(conn, runner))
+
+    async def acquire_lead(self, name: str, holder: str, *, seconds: float) -> int | None:
+        return await self._write(lambda conn: leaders.acquire_lead(conn, name, holder, seconds))
+
+    async def renew_lead(self, name: str, token: int, *, seconds: float) -> bool:
+        return await self._write(lambda conn: leaders.renew_lead(conn, name, token, seconds))
+
+    async def release_lead(self, name: str, holder: str) -> None:
+        await self._write(lambda conn: leaders.release_lead(conn, name, holder))
+
+    async def current_lead(self, name: str) -> LeaderRow | None:
+        return await self._read(leaders.current_lead, name)
 
     async def next_wake(self) -> datetime | None:
         return await self._read(claims.next_wake)
 
     async def get_execution(self, project_id: str, execution_id: str) -> Execution | None:
         return await self._read(executions.get_execution, project_id, execution_id)
+
+    async def read_unbegun(self, execution_ids: Sequence[str]) -> Mapping[str, Unbegun]:
+        return await self._read(unbegun.read_unbegun, execution_ids)
 
     async def read_events(
         self, project_id: str, execution_id: str, *, after: int = -1, limit: int = 10_000
@@ -176,6 +204,9 @@ class SqliteStore:
 
     async def get_server_key(self, name: str) -> bytes:
         return await self._write(lambda conn: server_keys.get_server_key(conn, name))
+
+    async def count_runners(self) -> int:
+        return await self._read(leases.count_runners)
 
     async def list_runners(self) -> list[RunnerRow]:
         return await self._read(leases.list_runners)
@@ -236,7 +267,7 @@ class SqliteStore:
         return await self._read(workflows.list_versions, project_id, workflow_id)
 
     async def publish(
-        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[WebhookRoute]
+        self, project_id: str, workflow_id: str, version: int | None, routes: Sequence[TriggerRoute]
     ) -> WorkflowRecord:
         return await self._write(lambda conn: workflows.publish(conn, project_id, workflow_id, version, routes))
 

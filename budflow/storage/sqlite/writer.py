@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from budflow.errors import BudflowError
+from budflow.execution.figures import StoreFigures
 from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable, WriteConflict
 from budflow.storage.payload import packer
@@ -46,8 +48,8 @@ class _Tainted(Exception):
 class Writer:
     """Owns a connection in driver-level autocommit, where only the statements below begin and end transactions."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Connection], figures: StoreFigures | None = None) -> None:
+        self._connect, self._figures = connect, figures or StoreFigures()
         self._conn: Connection | None = None
         self._pack = packer()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -107,6 +109,7 @@ class Writer:
         return self._write(operations[:middle]) + self._write(operations[middle:])
 
     def _in_one_transaction(self, operations: Sequence[Operation]) -> list[Outcome]:
+        began = time.monotonic()
         conn = self._conn = self._conn or self._connect()
         conn.exec_driver_sql("BEGIN IMMEDIATE")
         outcomes: list[Outcome] = []
@@ -124,6 +127,7 @@ class Writer:
         except DBAPIError as failure:
             self._roll_back()
             return [Outcome(error=_unavailable(failure)) for _ in operations]
+        self._figures.note_commit(len(operations), time.monotonic() - began)
         return outcomes
 
     def _journal(self, conn: Connection, writes: list[Write]) -> list[Outcome]:

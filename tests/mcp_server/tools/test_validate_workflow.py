@@ -17,6 +17,7 @@ async def test_every_problem_comes_at_once_with_a_patch_where_it_is_certain(agen
 async def test_the_example_that_agents_are_shown_is_right(agent: Agent) -> None:
     checked = await agent.call("validate_workflow", document=greeting())
 
+    assert checked.pop("plan")[0].startswith("start > adults > greet: in the runner. ")
     assert checked == {"can_save": True, "can_run": True, "can_publish": True, "problems": []}
 
 

@@ -87,6 +87,7 @@ def test_an_item_whose_file_is_missing_fails_alone() -> None:
 
     assert isinstance(ran.failed[0], FileMissing)
     assert ran.ports["main"] == [{"n": 1}]
+    assert ran.logged == [("info", 1, "Read the file", {"path": "a", "lines": 1})]
 
 
 def test_there_is_a_limit_to_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,3 +256,44 @@ def test_repeated_headers_are_joined_but_for_cookies() -> None:
 def test_a_request_that_could_not_be_sent_is_refused(params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HttpRequestParams.model_validate(params)
+
+
+# --- the log ---
+
+
+def test_each_request_has_a_line_with_method_host_status_and_time() -> None:
+    ran = run(
+        "http.request",
+        {"url": "https://a.example/{{ $json.n }}?key=hidden", "headers": {"X-Key": "hidden"}},
+        [{"n": 1}, {"n": 2}],
+        answers=[HttpResponse(201, (), b"", "https://a.example/1?key=hidden"), respond(503, b"hidden")],
+    )
+
+    (level, item, message, fields), refused = ran.logged
+    assert (level, item, message) == ("info", 0, "GET a.example: 201 Created")
+    assert fields == {"status": 201, "duration_ms": fields["duration_ms"]}
+    assert fields["duration_ms"] >= 0
+    assert refused[:3] == ("warning", 1, "GET a.example: 503 Service Unavailable")
+    assert "hidden" not in f"{ran.logged}"
+
+
+@pytest.mark.parametrize(
+    ("url", "answered", "redirected_to"),
+    [
+        ("https://a.example", "https://a.example/", None),
+        ("HTTPS://A.example/a%20b?q=1", "https://a.example/a b", None),
+        ("https://a.example/x", "https://a.example/y?key=hidden", "a.example"),
+        ("https://a.example/x", "https://b.example/x", "b.example"),
+    ],
+)
+def test_where_a_redirect_led_to_is_logged(url: str, answered: str, redirected_to: str | None) -> None:
+    ran = run("http.request", {"url": url}, [{}], answers=[HttpResponse(200, (), b"", answered)])
+
+    assert ran.logged[0][3].get("redirected_to") == redirected_to
+
+
+def test_a_request_that_failed_has_a_line_with_the_reason() -> None:
+    ran = send(HttpStatusRefused("hidden", status=500))
+
+    [(level, _, message, fields)] = ran.logged
+    assert (level, message, [*fields]) == ("warning", "GET a.example: http.status", ["duration_ms"])

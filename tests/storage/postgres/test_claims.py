@@ -1,8 +1,12 @@
 import asyncio
+import re
 
+import asyncpg
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from budflow.model.execution import Limit
+from budflow.storage import streams
 from budflow.storage.postgres.store import PostgresStore
 from tests.storage.journals import queued
 
@@ -34,3 +38,28 @@ async def test_claimers_at_once_all_get_their_share_of_a_long_queue(postgres_url
     assert len(ids) == len(set(ids)) == 160
     for store in stores:
         await store.close()
+
+
+async def test_the_plans_of_a_claim_keep_to_the_indexes_though_they_are_made_for_an_empty_queue(
+    postgres_url: str,
+) -> None:
+    """They are made once a connection, and the queue may be long by then."""
+    await (await PostgresStore.open(postgres_url)).close()
+    statements = (*(both["postgresql"] for both in (streams._HEADS, streams._STREAMS)), streams._SUSPECTS)
+    plans = []
+    connection = await asyncpg.connect(postgres_url)
+    async with connection.transaction():
+        await connection.execute(str(streams._BEGIN))
+        for number, statement in enumerate((*statements, streams._TAKE_STREAMS)):
+            sql = str(statement.compile(dialect=dialect()))
+            values = ", ".join(["NULL"] * max(map(int, re.findall(r"\$(\d+)", sql))))
+            await connection.execute(f"PREPARE claim_{number} AS {sql}")
+            explained = await connection.fetch(f"EXPLAIN EXECUTE claim_{number}({values})")
+            plans.append("\n".join(row[0] for row in explained))
+    await connection.close()
+
+    for plan in plans:
+        scans = re.findall(r"(\w+(?: \w+)* Scan)[^\n]* on executions\b", plan)
+        assert scans
+        assert {*scans} <= {"Index Scan", "Index Only Scan"}
+        assert not re.search("Hash|Merge Join", plan)

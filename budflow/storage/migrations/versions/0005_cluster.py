@@ -27,8 +27,10 @@ def upgrade() -> None:
         sa.Column("node", sa.Text, nullable=False),
         sa.Column("project_id", ID, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("rule", sa.Text, nullable=False),
         sa.Column("settled_until", sa.BigInteger, nullable=False),
         sa.Column("due_at", sa.BigInteger),
+        sa.Column("refused", sa.Text),
         sa.PrimaryKeyConstraint("workflow_id", "node"),
     )
     op.create_index("schedules_by_due", "schedules", ["due_at"])

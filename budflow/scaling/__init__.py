@@ -1,0 +1,1 @@
+"""What several processes of one installation agree on: who leads, and that something changed."""

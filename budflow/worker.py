@@ -1,0 +1,183 @@
+"""The composition root of a worker: what claims and runs executions, in a server, in `budflow worker` and on Ray."""
+
+import os
+import platform
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from budflow import __version__
+from budflow.credentials.cipher import AesCipher
+from budflow.credentials.find_kinds import find_kinds
+from budflow.credentials.key_ring import open_key_ring
+from budflow.credentials.resolve import Resolver
+from budflow.execution.inprocess import InProcessExecutor
+from budflow.execution.lists import ListStore
+from budflow.execution.plans import PlanCache
+from budflow.execution.ports import Executor, Heavy
+from budflow.execution.process_pool import ProcessPool
+from budflow.execution.supervisor import Supervisor
+from budflow.execution.wakes import Wakes
+from budflow.model.execution import Place, RunnerKind
+from budflow.model.identity import new_id
+from budflow.runner import Runner, open_hand_over, open_runner
+from budflow.scaling.open import open_wakes
+from budflow.services.check_encryption_keys import check_encryption_keys
+from budflow.services.credential_ports import Kinds
+from budflow.services.ports import Store
+from budflow.services.resume_links import KEY_NAME, ResumeLinks
+from budflow.settings import Settings
+from budflow.storage.blobs import marker
+from budflow.storage.blobs.directory import DirectoryBlobs
+from budflow.storage.blobs.open import Blobs, open_blobs
+
+
+@dataclass(slots=True)
+class Worker:
+    """One runner on a store, claiming what is due, and all that it is made of."""
+
+    settings: Settings
+    store: Store
+    cipher: AesCipher
+    credential_kinds: Kinds
+    credentials: Resolver
+    blobs: Blobs
+    lists: ListStore
+    runner: Runner
+    plans: PlanCache
+    links: ResumeLinks
+    executor: Executor
+    supervisor: Supervisor
+    wakes: Wakes
+    drained: bool = False
+
+    async def drain(self, seconds: float) -> None:
+        """Claim no more, let what runs end within `seconds`, and give the rest back. The second call does nothing."""
+        if not self.drained:
+            self.drained = True
+            await self.supervisor.stop(seconds)
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings,
+    *,
+    kind: RunnerKind = "worker",
+    place: Place | None = None,
+    heavy: Heavy | None = None,
+    store: Store | None = None,
+    address: str | None = None,
+) -> AsyncIterator[Worker]:
+    """Become a living runner of the store that the settings name, or of `store`, which its giver closes.
+
+    `place` is this process unless an executor knows better; `heavy` is where heavy segments run, else in processes of
+    this machine; `address` is where this process answers HTTP, for links that others follow. Of the data directory only
+    the blobs and a file of encryption keys are used, and only where the settings name no others. At the end what still
+    runs is given back, unless `drain` was called before.
+
+    Raises what opening the store raises, BlobUrlRefused, BlobsNotShared, and EncryptionKeyMissing where stored
+    credentials need keys that are not there.
+    """
+    opened = store or await _open_store(settings)
+    try:
+        cipher = AesCipher(open_key_ring(settings.encryption_keys, settings.data_dir))
+        await check_encryption_keys(opened, cipher, lost=settings.encryption_keys_lost)
+        # Its processes start with the first heavy node.
+        pool = ProcessPool(
+            partial(open_runner, settings.http_allow, file_roots=settings.file_roots), hand_over=open_hand_over()
+        )
+        try:
+            async with open_wakes(settings, opened) as wakes:
+                worker = await _put_together(settings, opened, cipher, wakes, kind, place, heavy or pool, address)
+                try:
+                    await worker.supervisor.start()
+                    yield worker
+                finally:
+                    await worker.drain(0)
+                    await worker.runner.close()
+        finally:
+            await pool.close()
+    finally:
+        if store is None:
+            await opened.close()
+
+
+async def _open_store(settings: Settings) -> Store:
+    # SQLAlchemy: a single run in memory needs no database and shall not wait for its import.
+    from budflow.storage.open import open_store  # noqa: PLC0415 - see the line above
+
+    return await open_store(settings.database_url, settings.data_dir)
+
+
+async def _put_together(
+    settings: Settings,
+    store: Store,
+    cipher: AesCipher,
+    wakes: Wakes,
+    kind: RunnerKind,
+    place: Place | None,
+    heavy: Heavy,
+    address: str | None,
+) -> Worker:
+    blobs = open_blobs(settings.blob_url, settings.data_dir)
+    if settings.database_url is not None and isinstance(blobs, DirectoryBlobs):
+        await _meet_in(blobs.directory, store, kind)
+    lists = ListStore(blobs)
+    links = ResumeLinks(
+        await store.get_server_key(KEY_NAME), settings.public_url or address, settings.resume_link_seconds
+    )
+    runner = open_runner(
+        settings.http_allow,
+        place,
+        heavy,
+        file_roots=settings.file_roots,
+        lists=lists,
+        snapshot_events=settings.snapshot_events,
+    )
+    name = new_id("run")
+    plans = PlanCache(store, runner.registry)
+    kinds = find_kinds()
+    credentials = Resolver(store, cipher, kinds)
+    executor = InProcessExecutor(runner.tools, name)
+    supervisor = Supervisor(
+        store,
+        plans,
+        executor,
+        runner=name,
+        running_max=settings.running_max,
+        queued_max=settings.queued_max,
+        lease_seconds=settings.lease_seconds,
+        resume_url=links.of_execution,
+        credentials=credentials,
+        wakes=wakes,
+        kind=kind,
+        details=_details(settings, runner.tools.place),
+        claims=settings.claim or kind != "main",
+    )
+    return Worker(
+        settings, store, cipher, kinds, credentials, blobs, lists, runner, plans, links, executor, supervisor, wakes
+    )
+
+
+async def _meet_in(directory: Path, store: Store, kind: RunnerKind) -> None:
+    """Servers say which directory has the blobs, and workers look whether theirs is that."""
+    key = await store.get_server_key(marker.KEY_NAME)
+    if kind == "main":
+        marker.mark(directory, key)
+    else:
+        marker.require_marked(directory, key)
+
+
+def _details(settings: Settings, place: Place) -> Mapping[str, Any]:
+    """What stands in the runner's row, for people."""
+    where = {name: value for name, value in place.to_json().items() if name not in ("host", "pid")}
+    return {
+        **where,
+        "running_max": settings.running_max,
+        "cores": os.cpu_count(),
+        "release": __version__,
+        "python": platform.python_version(),
+    }
