@@ -221,6 +221,8 @@ class Journal:
         try:
             await self._store.append(write)
             self._stored += len(write.events)
+        except GeneratorExit:
+            raise  # The event loop is gone, and everybody who could be told with it.
         except BaseException as error:
             self._break(error if isinstance(error, Exception) else JournalClosed())
             if self._on_break is not None:

@@ -21,6 +21,8 @@ from budflow.storage.blobs.directory import DirectoryBlobs
 from tests.execution.fakes import PLACE, FakeHttp, FakeLink, until
 from tests.execution.much import Flow, finished, numbers
 
+pytestmark = pytest.mark.simulation
+
 MUCH = 100
 COUNT = 1_000
 EDGES = ["start > numbers", "numbers > each"]

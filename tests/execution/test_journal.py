@@ -1,6 +1,8 @@
 """A journal: in which writes events go to the store, and what a write that fails leaves behind."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -150,6 +152,25 @@ async def test_nothing_comes_after_the_last_event() -> None:
 
     assert [event.type for event in store.writes[0].events] == ["execution.admitted", "execution.finished"]
     assert store.writes[0].status == "succeeded"
+
+
+def test_a_write_whose_event_loop_is_gone_tells_nobody() -> None:
+    class Slow(MemoryStore):
+        async def append(self, write: JournalWrite) -> None:
+            await asyncio.sleep(0)
+
+    told: list[str] = []
+
+    async def begin() -> Coroutine[Any, Any, None]:
+        journal = Journal(Slow(), CLAIM, admission=ROW, on_break=lambda: told.append("broken"))
+        journal.append(ADMITTED)
+        writing = journal._write()
+        writing.send(None)
+        return writing
+
+    asyncio.run(begin()).close()
+
+    assert told == []
 
 
 async def test_a_write_that_a_closing_overtakes_is_not_made() -> None:

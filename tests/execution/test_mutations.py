@@ -13,6 +13,9 @@ from tests.execution.simulated_campaign import noticed_after, run_schedule, some
 from tests.execution.simulated_graphs import Case
 
 SCHEDULES, CASES = 1_000, 500
+
+pytestmark = pytest.mark.simulation
+
 HELD = "self._paused and not tidies_up(self._plan, self._controls, at)"
 
 

@@ -21,6 +21,8 @@ from budflow.model.item import ItemList
 from tests.execution.fakes import REGISTRY
 from tests.execution.repeat_play import FAILURE, NOW, Play, random_plan, start
 
+pytestmark = pytest.mark.simulation
+
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -26,6 +26,8 @@ from tests.execution.simulated_driver import NOW, ORDERS, Driver
 from tests.execution.simulated_faults import FAULTS, misbehave, run
 from tests.execution.simulated_graphs import REGISTRY, Case, cases
 
+pytestmark = pytest.mark.simulation
+
 SHARE_MIN = 0.05
 
 
