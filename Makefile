@@ -28,12 +28,12 @@ demo: $(VENV)/.installed
 serve: $(VENV)/.installed
 	@exec $(BIN)/budflow serve
 
-# Fast tests first, and only of them the coverage: to measure it takes as long again, and up to ten times as long in
-# simulations and servers. Then the others, with everything of Ray on one worker: one Ray at a time.
+# Fast tests first, and only of them the coverage: to measure it takes as long again, and up to ten times as long where
+# cases are generated or servers run. Then the others, with everything of Ray on one worker: one Ray at a time.
 test: check
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -m 'not simulation and not process and not ray' -n $(JOBS) --cov --cov-report=term-missing:skip-covered
-	@$(BIN)/python -m pytest -m 'simulation or process or ray' -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -m 'not generated and not process and not ray' -n $(JOBS) --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest -m 'generated or process or ray' -n $(JOBS) --dist loadgroup
 
 crash-matrix: $(VENV)/.installed-dev
 	@BUDFLOW_SIMULATION_SCHEDULES=20000 $(BIN)/python -m pytest tests/execution/test_simulation.py

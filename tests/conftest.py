@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ _SERVERS = "BUDFLOW_TEST_SERVERS"  # The directory that pytest's controller and 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[_SERVERS] = tempfile.mkdtemp(prefix="budflow-servers-")
+    # A shell has its background jobs ignore Ctrl-C, and who ignores a signal has his children ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -37,6 +40,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         for kind in (PostgresServer, RedisServer, S3Server):
             Shared(Path(directory), kind).stop()
         shutil.rmtree(directory)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("generated")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from budflow.storage.blobs.directory import DirectoryBlobs
 from tests.execution.fakes import PLACE, FakeHttp, FakeLink, until
 from tests.execution.much import Flow, finished, numbers
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 MUCH = 100
 COUNT = 1_000

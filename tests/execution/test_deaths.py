@@ -15,7 +15,7 @@ from tests.execution.simulated_documents import URL, WATCHER
 from tests.execution.simulated_loop import simulate
 from tests.execution.story import HOOK, POST, Story, body, call, document, nap
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 
 async def cancel_it(story: Story) -> None:

@@ -14,7 +14,7 @@ from tests.execution.simulated_graphs import Case
 
 SCHEDULES, CASES = 1_000, 500
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 HELD = "self._paused and not tidies_up(self._plan, self._controls, at)"
 

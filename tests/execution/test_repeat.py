@@ -21,7 +21,7 @@ from budflow.model.item import ItemList
 from tests.execution.fakes import REGISTRY
 from tests.execution.repeat_play import FAILURE, NOW, Play, random_plan, start
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -45,7 +45,7 @@ from tests.execution.simulated_server import Faults
 from tests.execution.simulated_store import SharedStore
 from tests.execution.simulated_world import World
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 #: By default a run takes less than a minute; BUDFLOW_SIMULATION_SCHEDULES asks for more schedules of every kind.
 VARIABLE = "BUDFLOW_SIMULATION_SCHEDULES"

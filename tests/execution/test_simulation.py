@@ -26,7 +26,7 @@ from tests.execution.simulated_driver import NOW, ORDERS, Driver
 from tests.execution.simulated_faults import FAULTS, misbehave, run
 from tests.execution.simulated_graphs import REGISTRY, Case, cases
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 SHARE_MIN = 0.05
 

@@ -9,7 +9,7 @@ from budflow.services.ports import Store
 from tests.services.credentials import open_services
 from tests.storage.credential_campaign import Campaign
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.generated
 
 #: How many campaigns each adapter goes through.
 SEEDS = int(os.environ.get("BUDFLOW_CREDENTIAL_CAMPAIGNS", "2"))
