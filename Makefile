@@ -12,13 +12,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CHECKS := check-format check-lint check-types check-imports check-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test crash-matrix check $(CHECKS) bench fmt docs clean
+.PHONY: help demo serve test crash-matrix chaos check $(CHECKS) bench fmt docs clean
 
 help:
 	@echo 'make demo [EXECUTOR=ray|inprocess]  the main job on real input, from an agent to a finished execution'
 	@echo 'make serve                          run the server on loopback'
 	@echo 'make test                           everything that CI runs'
 	@echo 'make crash-matrix [SEED=n]          20,000 simulated schedules, real servers killed everywhere; docs/reliability.md'
+	@echo 'make chaos [SEED=n]                 an installation on a Ray cluster, of which everything is killed; docs/reliability.md'
 	@echo 'make check                          format, lint, types, import contracts, freshness of the docs'
 	@echo 'make bench | fmt | docs | clean     benchmarks; format the code; generate the docs; remove what was made'
 
@@ -39,6 +40,10 @@ crash-matrix: $(VENV)/.installed-dev
 	@BUDFLOW_SIMULATION_SCHEDULES=20000 $(BIN)/python -m pytest tests/execution/test_simulation.py
 	@BUDFLOW_ROTATION_KILLS=all $(BIN)/python -m pytest tests/crash/test_rotation.py
 	@$(BIN)/python -m tests.crash.matrix $(if $(SEED),--seed $(SEED))
+
+# As root, and with Redis and iproute2: for the partition it makes a network namespace.
+chaos: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target $(CHECKS)

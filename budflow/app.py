@@ -95,7 +95,8 @@ async def open_runtime(
 async def open_temporary(settings: Settings) -> AsyncIterator[Runtime]:
     """The same over a store in memory, for a single run: nothing is owned and nothing stays."""
     with TemporaryDirectory(prefix="budflow-run-") as folder:
-        alone: dict[str, Any] = {"database_url": None, "redis_url": None, "claim": True}
+        # Nobody would take up what is left at the end: it need not be waited for.
+        alone: dict[str, Any] = {"database_url": None, "redis_url": None, "claim": True, "drain_seconds": 0.0}
         scratch = {**alone, "data_dir": Path(folder), "blob_url": None, "encryption_keys": ()}
         async with (
             open_worker(settings.model_copy(update=scratch), kind="main", store=MemoryStore()) as worker,

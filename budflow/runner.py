@@ -12,8 +12,9 @@ from budflow.credentials.hand_over import HpkeHandOver
 from budflow.egress.client import GuardedClient
 from budflow.egress.files import RootedFiles
 from budflow.egress.policy import AddressPolicy, parse_allow
+from budflow.execution.heavy import Heavy
 from budflow.execution.lists import ListStore
-from budflow.execution.ports import HandOver, Heavy
+from budflow.execution.ports import HandOver
 from budflow.execution.tools import SNAPSHOT_EVENTS, Tools
 from budflow.model.execution import Place
 from budflow.nodes.registry import Registry, build

@@ -1,9 +1,10 @@
 """The settings of a server: `BUDFLOW_*` variables over a TOML file over these defaults."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -12,7 +13,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from budflow.runtime_envs import RuntimeEnv, refuse_rivals
+
 SECONDS_MAX = 100 * 366 * 86_400
+
+RuntimeEnvName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
 
 class Settings(BaseSettings):
@@ -51,6 +56,18 @@ class Settings(BaseSettings):
     ray_address: str = Field("local", description="`local` starts Ray on this machine; `host:port` joins a cluster.")
     ray_runners: int = Field(2, ge=1, le=1024, description="How many runner actors to keep on Ray.")
     ray_dashboard: bool = Field(True, description="Whether a local Ray serves its dashboard.")
+    ray_scale_up_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="How long a heavy node waits while no node of the Ray cluster has the resources and labels that it "
+        "asks for, so that an autoscaler can add one; 0: it fails at once.",
+    )
+    ray_runtime_envs: Annotated[dict[RuntimeEnvName, RuntimeEnv], NoDecode] = Field(
+        default_factory=dict,
+        description="Packages and variables for the Ray tasks of the node types that are named, by the name of the "
+        "environment; as a variable in JSON. See the guide to runtime environments.",
+    )
     http_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Hosts, addresses or networks (with an optional port) that workflows may reach although private.",
@@ -133,6 +150,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("ray_runtime_envs", mode="before")
+    @classmethod
+    def _decode(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError(f"This is not JSON: {error}") from error
+
+    @field_validator("ray_runtime_envs")
+    @classmethod
+    def _one_environment_a_type(cls, value: dict[str, RuntimeEnv]) -> dict[str, RuntimeEnv]:
+        refuse_rivals(value)
+        return value
 
     @field_validator("data_dir")
     @classmethod

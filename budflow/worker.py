@@ -14,10 +14,11 @@ from budflow.credentials.cipher import AesCipher
 from budflow.credentials.find_kinds import find_kinds
 from budflow.credentials.key_ring import open_key_ring
 from budflow.credentials.resolve import Resolver
+from budflow.execution.heavy import Heavy
 from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import Executor, Heavy
+from budflow.execution.ports import Executor
 from budflow.execution.process_pool import ProcessPool
 from budflow.execution.supervisor import Supervisor
 from budflow.execution.wakes import Wakes
@@ -85,13 +86,17 @@ async def open_worker(
     try:
         cipher = AesCipher(open_key_ring(settings.encryption_keys, settings.data_dir))
         await check_encryption_keys(opened, cipher, lost=settings.encryption_keys_lost)
-        # Its processes start with the first heavy node.
+        blobs = open_blobs(settings.blob_url, settings.data_dir)
+        # Its processes start with the first heavy node. They open the blobs too, and find credentials of their own.
         pool = ProcessPool(
-            partial(open_runner, settings.http_allow, file_roots=settings.file_roots), hand_over=open_hand_over()
+            partial(open_runner, settings.http_allow, file_roots=settings.file_roots, lists=ListStore(blobs)),
+            hand_over=open_hand_over(),
         )
         try:
             async with open_wakes(settings, opened) as wakes:
-                worker = await _put_together(settings, opened, cipher, wakes, kind, place, heavy or pool, address)
+                worker = await _put_together(
+                    settings, opened, cipher, blobs, wakes, kind, place, heavy or pool, address
+                )
                 try:
                     await worker.supervisor.start()
                     yield worker
@@ -116,13 +121,13 @@ async def _put_together(
     settings: Settings,
     store: Store,
     cipher: AesCipher,
+    blobs: Blobs,
     wakes: Wakes,
     kind: RunnerKind,
     place: Place | None,
     heavy: Heavy,
     address: str | None,
 ) -> Worker:
-    blobs = open_blobs(settings.blob_url, settings.data_dir)
     if settings.database_url is not None and isinstance(blobs, DirectoryBlobs):
         await _meet_in(blobs.directory, store, kind)
     lists = ListStore(blobs)
@@ -163,12 +168,18 @@ async def _put_together(
 
 
 async def _meet_in(directory: Path, store: Store, kind: RunnerKind) -> None:
-    """Servers say which directory has the blobs, and workers look whether theirs is that."""
+    """The first server says which directory has the blobs; others, and workers, look whether theirs is that."""
     key = await store.get_server_key(marker.KEY_NAME)
-    if kind == "main":
+    if kind == "main" and not await _others_serve(store):
         marker.mark(directory, key)
     else:
         marker.require_marked(directory, key)
+
+
+async def _others_serve(store: Store) -> bool:
+    """Whether a server of the database lives. One that was alone may begin anew with another directory."""
+    await store.release_dead("")  # The row of one that was killed stays until somebody looks.
+    return any(row.kind == "main" for row in await store.list_runners())
 
 
 def _details(settings: Settings, place: Place) -> Mapping[str, Any]:

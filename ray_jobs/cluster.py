@@ -17,6 +17,8 @@ LOCAL = "local"
 NAMESPACE = "budflow"
 #: Items pass as bytes of a few kilobytes; only large ones go through the store.
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
+#: A node beside this process is there already; then joining takes about a second.
+JOIN_SECONDS = 15.0
 #: Ray's sockets stand some 60 characters below its directory, and Linux allows 107 in all.
 DIRECTORY_CHARS_MAX = 40
 
@@ -78,7 +80,7 @@ class Cluster:
     def _keep(self) -> None:
         try:
             self._joined = self._init()
-        except (RuntimeError, OSError, ValueError, ray.exceptions.RayError) as error:
+        except Exception as error:  # noqa: BLE001 - Ray raises a plain one where its node is not up in time
             self._failed = error
             return
         finally:

@@ -23,11 +23,14 @@ from budflow.credentials.settings_hand_over import SettingsNotHandedOver, Settin
 from budflow.execution import interpreter
 from budflow.execution.hand_over import TicketRefused
 from budflow.log import configure, get_log
+from budflow.model.blobs import BlobsClosed
 from budflow.model.execution import Place
 from budflow.model.identity import utc_now
+from budflow.model.item import BlobRef
 from budflow.runner import open_hand_over, open_runner
 from budflow.settings import Settings
 from budflow.worker import Worker, open_worker
+from ray_jobs.segment_policy import SegmentPolicy
 from ray_jobs.segments import RaySegments
 
 #: A worker that has not looked for so long keeps this actor no more.
@@ -138,10 +141,24 @@ class ClusterRunner:
             raise TicketRefused
         return await self._segments.answer(number, question)
 
+    async def find_blob_for_segment(self, number: int, ref: BlobRef, anew: bool) -> list[Any]:
+        """Ray's reference to the content of a blob, for the task of a heavy segment, in a list, so that Ray passes the
+        reference itself. Raises as RaySegments.find_blob.
+        """
+        return [await self._segments_open().find_blob(number, ref, anew=anew)]
+
+    async def take_blob_of_segment(self, number: int, contents: list[Any], ref: BlobRef) -> BlobRef:
+        """Make durable what such a task wrote: a list of one reference. Raises as RaySegments.take_blob."""
+        return await self._segments_open().take_blob(number, contents[0], ref)
+
     async def hear_segment(self, number: int, told: bytes) -> None:
         """What the task of a heavy segment logs while it runs."""
         if self._segments is not None:
             self._segments.hear(number, told)
+
+    async def drop(self, execution_id: str, token: int) -> bool:
+        """Give up an execution that is held by an older claim than `token`, which somebody else has; whether it was."""
+        return self._worker is not None and self._worker.supervisor.drop(execution_id, token)
 
     async def leave(self, keeper: str, seconds: float) -> bool:
         """A keeper goes. False where another one stays; else this actor drains for at most so long, and ends.
@@ -155,6 +172,11 @@ class ClusterRunner:
         ray.actor.exit_actor()  # type: ignore[no-untyped-call] # Ray gives it no types
         return True
 
+    def _segments_open(self) -> RaySegments:
+        if self._segments is None:
+            raise BlobsClosed
+        return self._segments
+
     def _state(self) -> Literal["empty", "running", "draining"]:
         if self._draining:
             return "draining"
@@ -167,7 +189,9 @@ class ClusterRunner:
     async def _open(self, settings: Settings) -> None:
         configure(settings.log_level)
         interpreter.tune()
-        segments = RaySegments(partial(open_runner, settings.http_allow, file_roots=settings.file_roots))
+        segments = RaySegments(
+            partial(open_runner, settings.http_allow, file_roots=settings.file_roots), SegmentPolicy.of(settings)
+        )
         segments.hand_over = open_hand_over()
         self._worker = await self._opened.enter_async_context(
             open_worker(settings, kind="ray", place=self._place, heavy=segments)

@@ -15,11 +15,12 @@ from budflow.execution.records import Rest
 from budflow.model.event import Event
 from budflow.model.failure import Failure
 from budflow.model.journal_row import EventUnreadable
-from ray_jobs.cluster import Cluster, Joined, RayStartFailed
+from ray_jobs.cluster import JOIN_SECONDS, Cluster, Joined, RayStartFailed
 from ray_jobs.nodes import NodeWatch
-from ray_jobs.pool import Pool, Runner, RunnerLost
+from ray_jobs.pool import READY_SECONDS_MAX, Pool, Runner, RunnerLost
+from ray_jobs.rounds import INLINE_BYTES_MAX
 from ray_jobs.runner import OpenRunner, RunUnknown
-from ray_jobs.segments import INLINE_BYTES_MAX
+from ray_jobs.segment_policy import NO_POLICY, SegmentPolicy
 from ray_jobs.wire import CredentialAsk, Report, ask_info, pack_events, pack_work, unpack_report
 
 BEGIN_TRIES = 3
@@ -55,12 +56,18 @@ class RayExecutor:
         http_allow: tuple[str, ...],
         open_runner: OpenRunner,
         hand_over: HandOver,
+        policy: SegmentPolicy = NO_POLICY,
     ) -> "RayExecutor":
         """Start the cluster and `size` runner actors on it; blocks. Raises RayStartFailed, with nothing left behind."""
-        joined = cluster.start()
+        joined = cluster.start(None if cluster.local else JOIN_SECONDS)
         try:
-            pool = Pool.open(size, runner, http_allow, open_runner, local=cluster.local)
-        except (RayError, GetTimeoutError) as error:
+            pool = Pool.open(size, runner, http_allow, open_runner, local=cluster.local, policy=policy)
+        except GetTimeoutError as error:
+            cluster.stop()
+            message = f"The {size} runner actors did not start within {READY_SECONDS_MAX:g} s."
+            hint = "Executions run in process meanwhile. A node with a free CPU is needed, with this BudFlow installed."
+            raise RayStartFailed(message, hint=hint) from error
+        except RayError as error:
             cluster.stop()
             raise RayStartFailed(f"The runner actors did not start: {error}") from error
         executor = RayExecutor(cluster, joined, pool, hand_over)

@@ -17,7 +17,7 @@ from ray.core.generated import gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
 from ray.exceptions import AuthenticationError
 
 from budflow.errors import BudflowError
-from ray_jobs.cluster import Cluster, Joined
+from ray_jobs.cluster import JOIN_SECONDS, Cluster, Joined
 
 #: What Ray generates from its protocol, which has no types.
 MESSAGES: Any = gcs_service_pb2
@@ -26,7 +26,6 @@ ALIVE: Any = gcs_pb2.GcsNodeInfo.ALIVE  # type: ignore[attr-defined] # as said a
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
-START_SECONDS = 15.0
 
 
 class RayUnreachable(BudflowError):
@@ -67,14 +66,22 @@ class NoRayNodeHere(BudflowError):
 def join(address: str, data_dir: Path) -> tuple[Cluster, Joined]:
     """Connect this process to the cluster at `host:port`; blocks for 1 to 30 s.
 
-    Raises RayUnreachable, RayTokenRefused, RayVersionMismatch, NoRayNodeHere, and RayStartFailed for what is left.
+    Raises what `find` raises, and RayStartFailed for what is left.
+    """
+    cluster = find(address, data_dir)
+    return cluster, cluster.start(JOIN_SECONDS)
+
+
+def find(address: str, data_dir: Path) -> Cluster:
+    """The cluster at `host:port`, which this process can join and has not joined; blocks for 1 to 15 s.
+
+    Raises RayUnreachable, RayTokenRefused, RayVersionMismatch and NoRayNodeHere.
     """
     gcs = _reachable(address)
     with _channel(address, gcs) as channel:
         _check_versions(address, channel)
         _check_node_here(address, channel)
-    cluster = Cluster(gcs, data_dir, dashboard=False)
-    return cluster, cluster.start(START_SECONDS)
+    return Cluster(gcs, data_dir, dashboard=False)
 
 
 def _reachable(address: str) -> str:

@@ -9,6 +9,7 @@ from ray._private.state import available_resources_per_node
 from ray.exceptions import RayError
 
 from budflow.log import get_log
+from budflow.model.label import NODE_ID
 
 #: Ray's own figures are about as old as this.
 KEPT_SECONDS = 3.0
@@ -59,6 +60,7 @@ def _read() -> list[dict[str, Any]]:
             "alive": shape["Alive"],
             "resources": _amounts(shape.get("Resources") or {}),
             "available": _amounts(available.get(shape["NodeID"], {})),
+            "labels": _labels(shape.get("Labels") or {}),
         }
         for shape in shapes
     ]
@@ -67,3 +69,7 @@ def _read() -> list[dict[str, Any]]:
 
 def _amounts(resources: dict[str, float]) -> dict[str, float]:
     return {name: amount for name, amount in sorted(resources.items()) if not name.startswith(OWN_PREFIX)}
+
+
+def _labels(labels: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in sorted(labels.items()) if name != NODE_ID}

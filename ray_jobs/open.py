@@ -1,7 +1,9 @@
 """From settings to Ray, the executor or the pool of a worker: imported from outside, and imports no Ray by itself."""
 
 import os
+import pickle
 import secrets
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,13 @@ from budflow.errors import BudflowError
 from budflow.runner import open_hand_over
 from budflow.settings import Settings
 from ray_jobs.placement import Wanted
+from ray_jobs.segment_policy import SegmentPolicy
 
 if TYPE_CHECKING:
     from ray_jobs.cluster import Cluster
     from ray_jobs.executor import RayExecutor
     from ray_jobs.runner import OpenRunner
+    from ray_jobs.task_executor import TaskExecutor
     from ray_jobs.worker_pool import WorkerPool
 
 #: How boto3 is told who it is; actors are handed them sealed, as their settings.
@@ -43,20 +47,32 @@ def check_settings(settings: Settings) -> None:
 def open_ray(
     settings: Settings, runner: str, open_runner: "OpenRunner", *, num_cpus: int | None = None
 ) -> "RayExecutor":
-    """Start or join Ray and its runner actors; blocks for 5 to 10 s. Raises NeedsPostgresql and RayStartFailed.
+    """Start or join Ray and its runner actors; blocks for 5 to 10 s, and for 90 s at most where they do not start.
+
+    Raises NeedsPostgresql, RayStartFailed and, where `ray_address` is no `local`, what `join` raises.
 
     `runner` is the name that the claims carry, `open_runner` is called in Ray's processes, so it must be importable
     there. `num_cpus` is what a local Ray takes for its own; unset: the machine's.
     """
     check_settings(settings)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, value in _environment(settings).items():
-        os.environ.setdefault(name, value)
-    from ray_jobs.cluster import Cluster  # noqa: PLC0415 - imports ray, which takes 0.5 s
+    _prepare(settings)
+    from ray_jobs.cluster import LOCAL, Cluster  # noqa: PLC0415 - imports ray, which takes 0.5 s
     from ray_jobs.executor import RayExecutor  # noqa: PLC0415 - imports ray, as said above
+    from ray_jobs.join import find  # noqa: PLC0415 - imports ray, as said above
 
-    cluster = Cluster(settings.ray_address, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus)
-    return RayExecutor.open(cluster, settings.ray_runners, runner, settings.http_allow, open_runner, open_hand_over())
+    if settings.ray_address == LOCAL:
+        cluster = Cluster(LOCAL, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus)
+    else:
+        cluster = find(settings.ray_address, settings.data_dir)
+    return RayExecutor.open(
+        cluster,
+        settings.ray_runners,
+        runner,
+        settings.http_allow,
+        open_runner,
+        open_hand_over(),
+        SegmentPolicy.of(settings),
+    )
 
 
 def open_pool(settings: Settings, wanted: Wanted) -> "tuple[Cluster, WorkerPool]":
@@ -74,6 +90,39 @@ def open_pool(settings: Settings, wanted: Wanted) -> "tuple[Cluster, WorkerPool]
 
     cluster, joined = join(settings.ray_address, settings.data_dir)
     return cluster, WorkerPool(Given(given, variables), wanted, joined)
+
+
+def open_tasks(settings: Settings) -> "TaskExecutor":
+    """Start or join Ray to run single executions as tasks, without a server or a database; blocks for 1 to 30 s.
+
+    Raises RayStartFailed and, where `ray_address` is no `local`, what `join` raises.
+    """
+    _prepare(settings)
+    from ray_jobs.cluster import LOCAL, Cluster, RayStartFailed  # noqa: PLC0415 - imports ray, which takes 0.5 s
+    from ray_jobs.join import join  # noqa: PLC0415 - imports ray, as said above
+    from ray_jobs.task_executor import TaskExecutor, open_in_task  # noqa: PLC0415 - imports ray, as said above
+
+    try:
+        if settings.ray_address == LOCAL:
+            cluster = Cluster(LOCAL, settings.data_dir, dashboard=False)
+            joined = cluster.start()
+        else:
+            cluster, joined = join(settings.ray_address, settings.data_dir)
+    except RayStartFailed as error:
+        hint = "Look at the memory and /dev/shm of this machine, or leave --ray out to run it in process."
+        raise RayStartFailed(error.message, hint=hint) from error
+    return TaskExecutor(
+        cluster,
+        joined,
+        pickle.dumps(partial(open_in_task, settings.http_allow, settings.file_roots, SegmentPolicy.of(settings))),
+    )
+
+
+def _prepare(settings: Settings) -> None:
+    """Have everything ready that Ray reads when it is imported and started."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, value in _environment(settings).items():
+        os.environ.setdefault(name, value)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from ray.exceptions import RayError
 from budflow.errors import BudflowError
 from budflow.model.execution import Place
 from ray_jobs.runner import OpenRunner, RunnerActor
+from ray_jobs.segment_policy import NO_POLICY, SegmentPolicy
 
 #: Polls that may be open at the same time in one actor; a poll without news ends, so more runs only wait longer.
 CONCURRENCY = 1_000
@@ -49,7 +50,15 @@ class Pool:
         self._coming_back: dict[str, asyncio.Task[None]] = {}
 
     @staticmethod
-    def open(size: int, runner: str, http_allow: tuple[str, ...], open_runner: OpenRunner, *, local: bool) -> "Pool":
+    def open(
+        size: int,
+        runner: str,
+        http_allow: tuple[str, ...],
+        open_runner: OpenRunner,
+        *,
+        local: bool,
+        policy: SegmentPolicy = NO_POLICY,
+    ) -> "Pool":
         """Make the actors and wait until they answer; blocks. Raises a RayError or GetTimeoutError.
 
         They die with the driver: an actor whose owner is gone has nobody to report to.
@@ -61,7 +70,9 @@ class Pool:
         own: dict[str, Any] = {"num_cpus": 0} if local else {"scheduling_strategy": "SPREAD"}
         names = [f"runner-{number}" for number in range(size)]
         actors = [
-            remote.options(name=f"{runner}/{name}", **lasting, **own).remote(name, runner, http_allow, open_runner)
+            remote.options(name=f"{runner}/{name}", **lasting, **own).remote(
+                name, runner, http_allow, open_runner, policy
+            )
             for name in names
         ]
         places = ray.get([actor.place.remote() for actor in actors], timeout=READY_SECONDS_MAX)

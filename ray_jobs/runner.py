@@ -13,11 +13,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import orjson
 import ray
 
-from budflow.execution.ports import Heavy
+from budflow.execution.heavy import Heavy
 from budflow.execution.run import Run
 from budflow.execution.segment import Opened
 from budflow.graph.plan import Plan, compile_plan
@@ -25,8 +26,10 @@ from budflow.graph.validate import check
 from budflow.log import configure, get_log
 from budflow.model.execution import Execution, Place
 from budflow.model.failure import Failure
+from budflow.model.item import BlobRef
 from budflow.model.journal_row import EventUnreadable
 from ray_jobs.outbox import Outbox
+from ray_jobs.segment_policy import NO_POLICY, SegmentPolicy
 from ray_jobs.segments import RaySegments
 from ray_jobs.wire import unpack_events, unpack_work
 
@@ -53,17 +56,25 @@ class _Held:
     run: Run
     outbox: Outbox
     over: asyncio.Task[None]
+    token: int
     abandoned: asyncio.TimerHandle | None = None
 
 
 class RunnerActor:
     """One process of the pool. All its runs share one event loop, which these methods run on too."""
 
-    def __init__(self, name: str, runner: str, http_allow: tuple[str, ...], open_runner: OpenRunner) -> None:
+    def __init__(
+        self,
+        name: str,
+        runner: str,
+        http_allow: tuple[str, ...],
+        open_runner: OpenRunner,
+        policy: SegmentPolicy = NO_POLICY,
+    ) -> None:
         configure("info")  # On stderr, which Ray keeps in a file for each worker.
         self._runner = runner
         self._place = Place("ray", socket.gethostname(), os.getpid(), name, ray.get_runtime_context().get_node_id())
-        self._segments = RaySegments(partial(open_runner, http_allow, None, None))
+        self._segments = RaySegments(partial(open_runner, http_allow, None, None), policy)
         opened = open_runner(http_allow, self._place, self._segments)
         self._segments.hand_over = opened.tools.hand_over
         self._registry, self._tools = opened.registry, opened.tools
@@ -87,7 +98,7 @@ class RunnerActor:
         run.start()
         over = asyncio.get_running_loop().create_task(run.wait())
         over.add_done_callback(lambda _: outbox.end())
-        self._held[execution.id] = _Held(run, outbox, over)
+        self._held[execution.id] = _Held(run, outbox, over, execution.token)
         return await self._report(execution.id)
 
     async def resume(self, execution_id: str, durable: bool) -> bytes:
@@ -116,13 +127,24 @@ class RunnerActor:
         """Sealed credentials for the task of a heavy segment, which asks. Raises TicketRefused."""
         return await self._segments.answer(number, question)
 
+    async def find_blob_for_segment(self, number: int, ref: BlobRef, anew: bool) -> list[Any]:
+        """Ray's reference to the content of a blob, for the task of a heavy segment, in a list, so that Ray passes the
+        reference itself. Raises as RaySegments.find_blob.
+        """
+        return [await self._segments.find_blob(number, ref, anew=anew)]
+
+    async def take_blob_of_segment(self, number: int, contents: list[Any], ref: BlobRef) -> BlobRef:
+        """Make durable what such a task wrote: a list of one reference. Raises as RaySegments.take_blob."""
+        return await self._segments.take_blob(number, contents[0], ref)
+
     async def hear_segment(self, number: int, told: bytes) -> None:
         """What the task of a heavy segment logs while it runs."""
         self._segments.hear(number, told)
 
-    async def drop(self, execution_id: str) -> bool:
-        """Stop a run and forget it; whether there was one."""
-        return self._drop(execution_id)
+    async def drop(self, execution_id: str, token: int | None = None) -> bool:
+        """Stop a run and forget it, with a `token` only one of an older claim than that; whether there was one."""
+        held = self._held.get(execution_id)
+        return held is not None and (token is None or held.token < token) and self._drop(execution_id)
 
     def holds(self, execution_id: str) -> bool:
         """Whether a run of this execution is here."""

@@ -2,30 +2,33 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from budflow.errors import BudflowError
 from budflow.execution.active import Active
 from budflow.execution.children import CALL_DEPTH_MAX, CallTooDeep
-from budflow.execution.ports import ChildCall, Work
+from budflow.execution.holding import REST_SECONDS, SHORT_WAIT_SECONDS
+from budflow.execution.ports import ChildCall, RunLetGo, Work
 from budflow.execution.records import RateAsk, Rest
 from budflow.execution.run import Run
 from budflow.execution.segment import OpenTools
-from budflow.graph.plan import compile_plan
+from budflow.execution.stepwise import plan_of_run
+from budflow.graph.plan import Plan, compile_plan
 from budflow.graph.validate import check
 from budflow.model import event as e
 from budflow.model.credential_kind import OpenCredential
-from budflow.model.execution import Execution, Mode, Parent, Place
+from budflow.model.execution import Execution, Parent, Place
 from budflow.model.failure import Failure
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import EMPTY, ItemList, Json
 from budflow.model.path import path_of
-from budflow.model.principal import DEFAULT_PROJECT
 from budflow.model.workflow import WorkflowNotFound
-from ray_jobs.wire import pack_events
+from budflow.services.wait_execution import ON_SOMEBODY
+from ray_jobs.wire import pack_events, unpack_work
 
 
 class NoCredentials(BudflowError):
@@ -38,14 +41,18 @@ class NoCredentials(BudflowError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an execution ended: `items` are its result, `journal` its events as `pack_events` has them."""
+    """What came of an execution: `items` are its result, `journal` all its events as `pack_events` has them.
+
+    One that is `waiting` rests on somebody who can only answer a server; `rest` says for what.
+    """
 
     execution_id: str
-    status: e.EndStatus
+    status: e.EndStatus | Literal["waiting"]
     items: list[Json]
     failure: Failure | None
     place: Place
     journal: bytes
+    rest: Rest | None = None
 
 
 class Serverless:
@@ -56,34 +63,24 @@ class Serverless:
         self._registry, self._tools = self._opened.registry, replace(self._opened.tools, place=place)
         self._callees, self._place = callees, place
 
-    async def execute(self, document: bytes, items: ItemList, *, trigger: str | None = None) -> Outcome:
-        """Run one execution to its end and close what it used. Raises WorkflowInvalid and TriggerMissing."""
+    async def execute(self, document: bytes, packed: bytes) -> Outcome:
+        """Run one execution, as `pack_work` has it, to its end or until it rests on somebody; close what it used.
+
+        Raises WorkflowInvalid.
+        """
         try:
-            link = self._begin("wf_serverless", document, items, trigger, None)
-            end = await link.ended()
+            shape = orjson.loads(document)
+            work = unpack_work(packed, lambda execution: self._plan(shape, execution.workflow_id, execution.version))
+            link = self._begin(replace(work, plan=plan_of_run(work.plan, work.admitted)))
+            with suppress(RunLetGo):  # It rests.
+                await link.run.wait()
         finally:
             await self._opened.close()
-        journal = pack_events(link.events)
-        result = link.active.result().to_json()
-        return Outcome(link.active.execution.id, end.status, result, end.failure, self._place, journal)
-
-    def _begin(
-        self, workflow_id: str, document: bytes, items: ItemList, trigger: str | None, parent: Parent | None
-    ) -> "_Link":
-        shape = orjson.loads(document)
-        workflow = check(shape, self._registry).require("run")
-        plan = compile_plan(workflow, self._registry, workflow_id=workflow_id, version=1)
-        now = utc_now()
-        mode: Mode = "api" if parent is None else "child"
-        execution = Execution(
-            new_id("exe"), DEFAULT_PROJECT, workflow_id, 1, mode, "running", now, started_at=now, parent=parent
-        )
-        admitted = e.Admitted(now, plan.trigger(trigger).key, mode, "task", items, parent)
-        link = _Link(self, Active(execution, plan))
-        link.append(admitted)
-        link.run = Run(Work(execution, shape, plan, (admitted,)), link, self._tools, "serverless")
-        link.run.start()
-        return link
+        active, place, journal = link.active, self._place, pack_events(link.events)
+        if active.finished is None:
+            return Outcome(active.execution.id, "waiting", [], None, place, journal, link.rest)
+        end = active.finished
+        return Outcome(active.execution.id, end.status, active.result().to_json(), end.failure, place, journal)
 
     def call(self, caller: "_Link", call: ChildCall) -> "_Link":
         """Begin the execution of a callee. Raises CallTooDeep, WorkflowNotFound and what `execute` raises."""
@@ -94,10 +91,28 @@ class Serverless:
         document = self._callees.get(call.workflow_id)
         if document is None:
             raise WorkflowNotFound(f"The workflow {call.workflow_id} was not sent along.")
+        shape, now = orjson.loads(document), utc_now()
+        plan = self._plan(shape, call.workflow_id, 1)
+        parent = Parent(above.id, path_of(call.node, call.rounds), call.call, depth)
         items = ItemList(call.items.items, [-1] * len(call.items))
-        return self._begin(
-            call.workflow_id, document, items, None, Parent(above.id, path_of(call.node, call.rounds), call.call, depth)
+        execution = Execution(
+            *(new_id("exe"), above.project_id, call.workflow_id, 1, "child", "running", now),
+            started_at=now,
+            parent=parent,
         )
+        admitted = e.Admitted(now, plan.trigger(None).key, "child", "task", items, parent)
+        return self._begin(Work(execution, shape, plan, (admitted,)))
+
+    def _plan(self, shape: Any, workflow_id: str, version: int) -> Plan:
+        workflow = check(shape, self._registry).require("run")
+        return compile_plan(workflow, self._registry, workflow_id=workflow_id, version=version)
+
+    def _begin(self, work: Work) -> "_Link":
+        link = _Link(self, Active(work.execution, work.plan))
+        link.append(*work.events)
+        link.run = Run(work, link, self._tools, "serverless")
+        link.run.start()
+        return link
 
 
 class _Link:
@@ -111,6 +126,8 @@ class _Link:
         self._callees: dict[tuple[str, int], _Link] = {}  # By the path of the node and the number of its call.
         self._cancelled: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._resting: asyncio.TimerHandle | None = None
+        self.rest: Rest | None = None
 
     async def ended(self) -> e.Finished:
         """Wait for the end."""
@@ -154,10 +171,21 @@ class _Link:
         raise NoCredentials(f"`{node}` is to have a credential as `{slot}`, and there is no server that keeps any.")
 
     def idle(self, rest: Rest | None) -> None:
-        """See Link. There is nobody to give the execution back to."""
+        """See Link. What waits for time goes on here; what rests on somebody ends, since nobody will answer."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        if rest is not None and rest.reason in ON_SOMEBODY and self.active.execution.parent is None:
+            self._resting = asyncio.get_running_loop().call_later(REST_SECONDS, self._leave, rest)
 
     def snapshot(self, pack: Callable[[], bytes]) -> None:
         """See Link. Nobody could take the execution up from it."""
+
+    def _leave(self, rest: Rest) -> None:
+        soon = rest.wake_at is not None and (rest.wake_at - utc_now()).total_seconds() < SHORT_WAIT_SECONDS
+        if not soon:  # Else its time is up before anybody would have answered.
+            self.rest = rest
+            self.run.let_go()
 
     def _cancel(self, callee: "_Link") -> None:
         callee.run.deliver(e.CancelRequested(utc_now(), f"execution:{self.active.execution.id}"))

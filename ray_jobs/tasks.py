@@ -1,4 +1,4 @@
-"""The Ray tasks that need no server: one node, a whole execution, one that failed once more, and cleaning up.
+"""The four Ray tasks: one node, a whole execution, one that goes on for a failed one, and cleaning up after a takeover.
 
 `opening` is always a pickled OpenTools, a document is a stored workflow as JSON. Ray repeats none of them by itself.
 """
@@ -7,30 +7,40 @@ import asyncio
 import os
 import pickle
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
 import ray
+from ray.exceptions import RayError
+from ray.util import list_named_actors
 
 from budflow.errors import BudflowError
 from budflow.execution.hand_over import ask_nobody
 from budflow.execution.segment import SegmentHost
-from budflow.model import event as e
 from budflow.model.execution import Place
-from budflow.model.item import ItemList
+from ray_jobs.blobs import TaskBlobs
+from ray_jobs.cluster import NAMESPACE
 from ray_jobs.serverless import Outcome, Serverless
-from ray_jobs.wire import unpack_events
+from ray_jobs.wire import origin_of
+
+#: What a segment tells first: until then it waits for resources, or for its runtime environment.
+BEGUN = b""
+#: How often a task that runs an execution lets Python see that Ray asks it to end.
+INTERRUPT_SECONDS = 0.2
+#: How long a cleanup waits for actors to answer. A frozen one does what it was told when it goes on.
+ANSWER_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
-class ExecutionNotFailed(BudflowError):
-    """Only an execution that failed can be tried again."""
+class NothingRetried(BudflowError):
+    """The execution goes on for no other one."""
 
-    code = "execution.not_failed"
+    code = "ray.nothing_retried"
     http_status = 409
-    hint = "Start a new execution instead."
+    hint = "Give `retry_failed_execution_task` what a retry begins with, and else use `execute_workflow_task`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,52 +53,86 @@ class NodeOutcome:
 
 @ray.remote(max_retries=0)
 def execute_node_task(payload: bytes, opening: bytes, runner: tuple[Any, int] | None = None) -> NodeOutcome:
-    """Run one packed segment. `runner` is the actor that has its credentials and takes its log, and a number there."""
-    ask, tell = (ask_nobody, None) if runner is None else (partial(_ask, *runner), partial(_tell, *runner))
-    return NodeOutcome(_host(opening).run(payload, ask, tell), _place())
-
-
-@ray.remote(max_retries=0)
-def execute_workflow_task(
-    document: bytes, items: bytes, opening: bytes, callees: Mapping[str, bytes] | None = None
-) -> Outcome:
-    """Run one execution to its end in this worker; `items` is a JSON list, `callees` the workflows it may call, by id.
-
-    Raises WorkflowInvalid and TriggerMissing.
+    """Run one packed segment. `runner` is the actor that has its credentials and blobs and takes its log, and a number
+    there.
     """
-    serverless = Serverless(pickle.loads(opening), callees or {}, _place())  # noqa: S301 - written by our own driver
-    return asyncio.run(serverless.execute(document, ItemList.of(orjson.loads(items))))
-
-
-@ray.remote(max_retries=0)
-def retry_failed_execution_task(
-    document: bytes, journal: bytes, opening: bytes, callees: Mapping[str, bytes] | None = None
-) -> Outcome:
-    """Run a new execution with the trigger and the items of one that failed; `journal` is as `pack_events` has it.
-
-    The failed one stays as it is. Raises ExecutionNotFailed, and what `execute_workflow_task` raises.
-    """
-    events = unpack_events(journal)
-    admitted = next((event for event in events if isinstance(event, e.Admitted)), None)
-    finished = next((event for event in events if isinstance(event, e.Finished)), None)
-    if admitted is None or finished is None or finished.status != "failed":
-        raise ExecutionNotFailed
-    serverless = Serverless(pickle.loads(opening), callees or {}, _place())  # noqa: S301 - written by our own driver
-    return asyncio.run(serverless.execute(document, admitted.items, trigger=admitted.trigger))
+    if runner is None:
+        return NodeOutcome(_host(opening).run(payload, ask_nobody, None), _place())
+    ask, tell, blobs = partial(_ask, *runner), partial(_tell, *runner), TaskBlobs(*runner)
+    tell(BEGUN)
+    return NodeOutcome(_host(opening).run(payload, ask, tell, blobs), _place())
 
 
 @ray.remote(max_retries=0, num_cpus=0)
-def cleanup_execution_task(execution_id: str, actors: tuple[str, ...], namespace: str) -> tuple[str, ...]:
-    """Free what these runner actors still hold of an execution that ended or lost its owner; the actors that did."""
-    held: list[str] = []
-    for name in actors:
+def execute_workflow_task(
+    document: bytes, work: bytes, opening: bytes, callees: Mapping[str, bytes] | None = None
+) -> Outcome:
+    """Run one execution to its end, or until it rests on somebody: `budflow run --ray`.
+
+    `work` is as `pack_work` has it, `callees` are the workflows that it may call, by id. It takes no CPU, since heavy
+    nodes are tasks of their own where `opening` says so, and would wait for the one it had. Raises WorkflowInvalid.
+    """
+    return _execute(document, work, opening, callees)
+
+
+@ray.remote(max_retries=0, num_cpus=0)
+def retry_failed_execution_task(
+    document: bytes, work: bytes, opening: bytes, callees: Mapping[str, bytes] | None = None
+) -> Outcome:
+    """Run an execution that goes on for a failed one: `budflow run --ray --retries`.
+
+    `work` begins with what the failed one did well (see budflow.execution.repeat), which is not done again; the failed
+    one stays as it is. Raises NothingRetried, and what `execute_workflow_task` raises.
+    """
+    if origin_of(work) != "retry":
+        raise NothingRetried
+    return _execute(document, work, opening, callees)
+
+
+@ray.remote(max_retries=0, num_cpus=0)
+def cleanup_execution_task(execution_id: str, token: int) -> tuple[str, ...]:
+    """Have every runner actor give up an execution that it holds by an older claim than `token`; the names of those.
+
+    Whoever took an execution over asks for it before it begins a heavy segment. What the runner before may still write
+    is fenced, so this saves work and no more: one that was only frozen, or cut off from the database, finds out when it
+    next writes, and until then its segment computes on for nothing, with the resources that the new one waits for.
+    """
+    asked: dict[Any, str] = {}
+    for named in list_named_actors(all_namespaces=True):
+        if named["namespace"] != NAMESPACE:
+            continue
         try:
-            actor = ray.get_actor(name, namespace=namespace)
-            if ray.get(actor.drop.remote(execution_id)):
-                held.append(name)
-        except (ValueError, ray.exceptions.RayActorError):
-            continue  # There is no such actor any more, and so nothing that it holds.
-    return tuple(held)
+            actor: Any = ray.get_actor(named["name"], namespace=NAMESPACE)
+        except ValueError:
+            continue  # It has just gone, and with it what it held.
+        if hasattr(actor, "drop"):  # Else it is no runner.
+            asked[actor.drop.remote(execution_id, token)] = named["name"]
+    answered, _ = ray.wait([*asked], num_returns=len(asked), timeout=ANSWER_SECONDS) if asked else ([], [])
+    return tuple(sorted(asked[answer] for answer in answered if _dropped(answer)))
+
+
+def _execute(document: bytes, work: bytes, opening: bytes, callees: Mapping[str, bytes] | None) -> Outcome:
+    serverless = Serverless(pickle.loads(opening), callees or {}, _place())  # noqa: S301 - written by our own driver
+    return asyncio.run(_interruptible(serverless.execute(document, work)))
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, and wake up now and then: of an interrupt by Ray a loop that sleeps would see nothing."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=INTERRUPT_SECONDS)
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _dropped(answer: Any) -> bool:
+    try:
+        return bool(ray.get(answer))
+    except RayError:
+        return False  # It died, and with it what it held.
 
 
 def _ask(actor: Any, number: int, question: bytes) -> bytes:

@@ -140,6 +140,12 @@ def unpack_work(packed: bytes, plan_of: Callable[[Execution], Plan]) -> Work:
     return Work(execution, {}, plan_of(execution), events, head["resume_url"], head["static"], saved)
 
 
+def origin_of(packed: bytes) -> str | None:
+    """As what a packed work goes on for another execution: `retry` or `fork`; None where it does not."""
+    origin = _opened(packed)[0]["execution"]["origin"]
+    return None if origin is None else str(origin["kind"])
+
+
 def _rest(shape: Any) -> Rest | None:
     if shape is None:
         return None

@@ -23,6 +23,7 @@ from tests.servers import (
 
 if TYPE_CHECKING:
     from ray_jobs.executor import RayExecutor
+    from tests.ray_cluster import RayCluster
     from tests.ray_session import RaySession
 
 _SERVERS = "BUDFLOW_TEST_SERVERS"  # The directory that pytest's controller and its workers share.
@@ -134,3 +135,16 @@ async def ray_executor(ray_session: "RaySession") -> "AsyncIterator[RayExecutor]
     """An executor over the session's runner actors."""
     async with ray_session.executor() as executor:
         yield executor
+
+
+@pytest.fixture(scope="session")
+def two_nodes() -> "Iterator[RayCluster]":
+    """The session's cluster of two Ray nodes with a CPU each, `side=near` and `side=far`, which alone has `far`.
+
+    Nobody kills anything of it.
+    """
+    from tests.ray_cluster import ray_cluster  # Few tests need it.
+
+    with ray_cluster("--num-cpus=1", "--labels=side=near") as cluster:
+        cluster.add("--num-cpus=1", "--labels=side=far", '--resources={"far": 1}')
+        yield cluster

@@ -243,6 +243,16 @@ class Silence:
         self._listener.settimeout(SECONDS)
         self._connection, _ = self._listener.accept()
 
+    def hung_up(self) -> None:
+        """Return when whoever waits for the answer waits no more."""
+        assert self._connection is not None
+        self._connection.settimeout(SECONDS)
+        try:
+            while self._connection.recv(65_536):
+                pass  # What is left of the request.
+        except ConnectionResetError:
+            return
+
     def answer(self) -> None:
         """Answer what was asked."""
         assert self._connection is not None

@@ -6,16 +6,23 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
+from budflow.execution.lists import ListStore
 from budflow.runner import open_hand_over
 from budflow.settings import Settings
-from tests.execution.heavy_nodes import open_test_runner
+from budflow.storage.blobs.directory import DirectoryBlobs
+from tests.execution.heavy_nodes import RUNTIME_ENVS, open_test_runner
 from tests.execution.office import RUNNER
 
 if TYPE_CHECKING:
     from ray_jobs.executor import RayExecutor
+
+#: What its node has as the label ray.io/availability-zone.
+ZONE = "near-1"
 
 
 @dataclass
@@ -66,8 +73,10 @@ def open_session() -> Iterator[RaySession]:
     # Ray's sockets need a short path, which pytest's own directories have not.
     with tempfile.TemporaryDirectory(prefix="budflow-test-ray-", dir="/tmp") as directory:
         data_dir = Path(directory)
-        settings = Settings(data_dir=data_dir, ray_runners=2, http_allow=("127.0.0.1",))
-        session = RaySession(data_dir, open_ray(settings, RUNNER, open_test_runner, num_cpus=2))
+        settings = Settings(data_dir=data_dir, ray_runners=2, http_allow=("127.0.0.1",), ray_runtime_envs=RUNTIME_ENVS)
+        opener = partial(open_test_runner, lists=ListStore(DirectoryBlobs(data_dir / "blobs")))
+        with patch.dict(os.environ, {"RAY_NODE_ZONE": ZONE}):
+            session = RaySession(data_dir, open_ray(settings, RUNNER, opener, num_cpus=2))
         try:
             yield session
         finally:

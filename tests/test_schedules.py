@@ -46,7 +46,8 @@ class Mains:
 
     def add(self) -> Serving:
         self._started += 1
-        new = serving(self._directory / str(self._started), BUDFLOW_DATABASE_URL=self._url, **SETTINGS)
+        shared = {"BUDFLOW_DATABASE_URL": self._url, "BUDFLOW_BLOB_URL": f"file://{self._directory}/blobs"}
+        new = serving(self._directory / str(self._started), **shared, **SETTINGS)
         self.living.append(self._stack.enter_context(new))
         return self.living[-1]
 

@@ -15,10 +15,8 @@ pytestmark = [pytest.mark.process, pytest.mark.postgres]
 
 @pytest.fixture
 def mains(tmp_path: Path, postgres_url: str) -> Iterator[tuple[Serving, Serving]]:
-    with (
-        serving(tmp_path / "one", BUDFLOW_DATABASE_URL=postgres_url) as one,
-        serving(tmp_path / "two", BUDFLOW_DATABASE_URL=postgres_url) as two,
-    ):
+    shared = {"BUDFLOW_DATABASE_URL": postgres_url, "BUDFLOW_BLOB_URL": f"file://{tmp_path}/blobs"}
+    with serving(tmp_path / "one", **shared) as one, serving(tmp_path / "two", **shared) as two:
         yield one, two
 
 
@@ -90,7 +88,11 @@ def encryption_key(byte: int) -> str:
 def test_mains_with_one_encryption_key_share_credentials_and_one_with_another_does_not_start(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    shared = {"BUDFLOW_DATABASE_URL": postgres_url, "BUDFLOW_ENCRYPTION_KEYS": encryption_key(1)}
+    shared = {
+        "BUDFLOW_DATABASE_URL": postgres_url,
+        "BUDFLOW_BLOB_URL": f"file://{tmp_path}/blobs",
+        "BUDFLOW_ENCRYPTION_KEYS": encryption_key(1),
+    }
     with serving(tmp_path / "one", **shared) as one, serving(tmp_path / "two", **shared) as two:
         credential = {"kind": "bearer", "name": "crm", "hosts": ["crm.example"], "values": {"token": "crm-4f1b9a6e"}}
         one.client.post("/credentials", json=credential).raise_for_status()

@@ -10,10 +10,7 @@ one runner can do 1 / R and two can do 2 / (R + D): no more than 2R / (R + D) ti
 """
 
 import asyncio
-import os
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +26,7 @@ from benchmarks.cases.ray_chain import DOCUMENT
 from benchmarks.engine import chain, open_postgres, setting
 from benchmarks.figure import Figure, milliseconds, typical
 from benchmarks.processor import seconds_of, seconds_of_family
+from benchmarks.started import start_process, stop_process, workers
 from budflow.app import Runtime, open_runtime
 from budflow.model.identity import new_id
 from budflow.model.item import ItemList
@@ -41,7 +39,6 @@ from tests.ray_cluster import RayCluster, ray_cluster
 from tests.servers import PostgresServer, new_database
 
 TITLE = "Runner actors on a Ray cluster"
-BUDFLOW = str(Path(sys.executable).with_name("budflow"))
 CHAINS = 200
 QUEUED = 2_000
 ROUNDS = 3
@@ -61,9 +58,9 @@ async def measure() -> list[Figure]:
             with ray_cluster("--num-cpus=2") as cluster:
                 async with open_runtime(own.model_copy(update={"claim": False}), "mcp") as runtime:
                     queue = await Queue.open(url, runtime, _main_process(server))
-                    async with _workers(own, 1) as pids:
+                    async with workers(own, 1) as pids:
                         one = await queue.rounds(pids)
-                    async with _workers(own, 2) as pids:
+                    async with workers(own, 2) as pids:
                         two = await queue.rounds(pids)
                     async with _actors(own, cluster) as pids:
                         actors = await queue.rounds(pids)
@@ -197,20 +194,9 @@ class Queue:
 
 
 @asynccontextmanager
-async def _workers(settings: Settings, count: int) -> AsyncIterator[Sequence[int]]:
-    """So many `budflow worker`; their processes."""
-    started = [await _start(settings, {}, "worker") for _ in range(count)]
-    try:
-        yield [process.pid for process in started]
-    finally:
-        for process in started:
-            await _stop(process)
-
-
-@asynccontextmanager
 async def _actors(settings: Settings, cluster: RayCluster) -> AsyncIterator[Sequence[int]]:
     """Two actors, which a `budflow worker --ray` keeps; their processes."""
-    process = await _start(settings, cluster.environment(), "worker", "--ray", cluster.address)
+    process = await start_process(settings, cluster.environment(), "worker", "--ray", cluster.address)
     assert process.stdout is not None
     actors: list[dict[str, Any]] = []
     try:
@@ -218,24 +204,4 @@ async def _actors(settings: Settings, cluster: RayCluster) -> AsyncIterator[Sequ
             actors = orjson.loads(await process.stdout.readline())["runners"]
         yield [one["pid"] for one in actors]
     finally:
-        await _stop(process)
-
-
-async def _start(settings: Settings, more: Mapping[str, str], *command: str) -> asyncio.subprocess.Process:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("BUDFLOW_", "RAY_"))}
-    own = {"BUDFLOW_DATA_DIR": str(settings.data_dir), "BUDFLOW_DATABASE_URL": str(settings.database_url)}
-    process = await asyncio.create_subprocess_exec(
-        *(BUDFLOW, *command, "--json"),
-        env={**plain, **own, **more, "BUDFLOW_LOG_LEVEL": "warning"},
-        stdin=DEVNULL,
-        stdout=PIPE,
-        limit=2**24,
-    )
-    assert process.stdout is not None
-    await process.stdout.readline()  # It has begun.
-    return process
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    process.terminate()
-    await process.communicate()
+        await stop_process(process)

@@ -53,6 +53,13 @@ def latency_text(latency: Mapping[str, Any] | None) -> str:
     return "" if latency is None else f"{latency['last_ms']:.1f} ms, median {latency['median_ms']:.1f} ms"
 
 
+def wakes_text(wakes: Mapping[str, Any]) -> str:
+    """How servers tell each other."""
+    if wakes["by"] == "here":
+        return "alone"
+    return f"by {wakes['by']}" + ("" if wakes["hears"] else ", which is away: others are heard by looking, within 2 s")
+
+
 def runners_table(runners: Sequence[Mapping[str, Any]]) -> Table:
     """Runners in lines."""
     return table(
@@ -75,7 +82,7 @@ def runners_table(runners: Sequence[Mapping[str, Any]]) -> Table:
 def ray_nodes_table(nodes: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Ray nodes in lines: of each resource what is free and what there is."""
     return table(
-        *("id", "host", "state", "free of its resources"),
+        *("id", "host", "state", "free of its resources", "labels"),
         rows=[
             (
                 node["id"][:12],
@@ -84,6 +91,7 @@ def ray_nodes_table(nodes: Sequence[Mapping[str, Any]]) -> RenderableType:
                 ", ".join(
                     _share(name, node["available"].get(name, 0.0), total) for name, total in node["resources"].items()
                 ),
+                ", ".join(f"{name}={value}" for name, value in node["labels"].items()),
             )
             for node in nodes
         ],

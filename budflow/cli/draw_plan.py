@@ -7,7 +7,12 @@ from rich.table import Table
 
 from budflow.cli.report import table
 
-WHERE = {"runner": "the runner", "apart": "apart", "execution": "its own execution"}
+WHERE = {
+    "runner": "the runner",
+    "by_cost": "the runner, or apart by cost",
+    "apart": "apart",
+    "execution": "its own execution",
+}
 
 
 def plan_table(view: Mapping[str, Any]) -> Table:
@@ -17,8 +22,9 @@ def plan_table(view: Mapping[str, Any]) -> Table:
 
 def _rows(view: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for segment in view["segments"]:
-        resources = ", ".join(f"{name}={amount:g}" for name, amount in segment["resources"].items())
-        where = WHERE[segment["where"]] + (f" ({resources})" if resources else "")
+        asked = [f"{name}={amount:g}" for name, amount in segment["resources"].items()]
+        asked += [f"{name}={condition}" for name, condition in segment["labels"].items()]
+        where = WHERE[segment["where"]] + (f" ({', '.join(asked)})" if asked else "")
         why = " ".join(part for part in (segment["why"], segment["ends"]) if part)
         nodes = " > ".join(segment["nodes"])
         yield str(segment["number"]), "  " * len(segment["path"]) + nodes, where, why

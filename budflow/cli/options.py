@@ -63,7 +63,9 @@ def _explain(where: tuple[int | str, ...], message: str, given: dict[str, Any], 
         source = variable
     else:
         source = f"`{name}` in {file}"
-    return f"{source}: {message}."
+    inside = ".".join(str(part) for part in where[1:] if part != "[key]")
+    at = f", at `{inside}`" if inside else ""
+    return f"{source}{at}: {message.removeprefix('Value error, ').rstrip('.')}."
 
 
 def note_json(ctx: typer.Context, wanted: bool) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from budflow.credentials.once_box import BoxRefused, OnceReceiver, seal
 from budflow.errors import BudflowError
@@ -86,4 +86,8 @@ def _plain(value: Any) -> Any:
         return value.get_secret_value()
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     return str(value) if isinstance(value, Path) else value

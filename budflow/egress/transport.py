@@ -25,7 +25,8 @@ POOL_CONNECTIONS_MAX = 50
 # Idle connections that the first pool keeps, which alone has all the requests of quieter times; and each of the others.
 FIRST_IDLE_MAX = 50
 OTHER_IDLE_MAX = 3
-IDLE_SECONDS_MAX = 15.0
+# Less than the 5 s after which uvicorn, Node.js and Apache close: a request that meets the close on its way is lost.
+IDLE_SECONDS_MAX = 4.0
 # With several addresses, how long one may stay silent before the next is tried: a broken IPv6 route is the usual case.
 ATTEMPT_SECONDS_MAX = 5.0
 

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from budflow.execution.blobs import BlobMissing, BlobStore, BlobUnwritable
 from budflow.execution.lists import ListStore
+from budflow.model.blobs import Buffer
 from budflow.model.item import BlobRef, ItemList
 
 #: Small, since of many lists that are gone through side by side one chunk each is in memory.
@@ -47,6 +48,9 @@ class _OneFile:
             raise BlobMissing("The node that put this aside has ended.")
         return os.pread(self._file.fileno(), size, self.starts[sha256] + start)
 
+    def view(self, project_id: str, sha256: str) -> None:
+        pass
+
     def scratch(self) -> BinaryIO:
         return self._file
 
@@ -60,7 +64,7 @@ class _Writer:
         self._start = file.seek(0, os.SEEK_END)
         self._size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         view = memoryview(data)
         try:
             while view:

@@ -3,6 +3,7 @@
 from typing import BinaryIO, Protocol
 
 from budflow.errors import BudflowError
+from budflow.model.blobs import Buffer
 from budflow.model.item import BlobRef
 
 
@@ -44,7 +45,7 @@ class BlobUnwritable(BudflowError):
 class BlobWriter(Protocol):
     """A blob in the making; nobody sees it before it is finished. All of it blocks, and raises BlobUnwritable."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: Buffer) -> None: ...
 
     def finish(self) -> BlobRef:
         """Make it durable under the hash of what was written."""
@@ -64,6 +65,13 @@ class BlobStore(Protocol):
         """A range; shorter where the blob ends before. Raises BlobMissing, BlobUnreadable.
 
         A store may notice that a blob is not what was written and raise BlobCorrupt; who reads a range checks it.
+        """
+        ...
+
+    def view(self, project_id: str, sha256: str) -> memoryview | None:
+        """The whole, read-only and without a copy, where this store can; else None. Who uses it checks it.
+
+        Raises BlobMissing, BlobUnreadable.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Executions that others bring about: called by a node, or run because one failed; and what their caller is told.
 
-A child is admitted in its caller's journal. Its end is a signal to the caller, written in the transaction that ends
-the child: wherever and whenever the caller is taken up again, it hears of it.
+A child is admitted in its caller's journal, and begun here or left in the queue for any runner: see Spread. Its end is
+a signal to the caller, written in the transaction that ends the child: wherever and whenever the caller is taken up
+again, it hears of it.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from budflow.execution.journal import Child
 from budflow.execution.limits import limit_of
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import ChildCall, ExecutionBroken
+from budflow.execution.spread import Spread
 from budflow.graph.plan import Plan, PlanNode
 from budflow.log import get_log
 from budflow.model import event as e
@@ -80,9 +82,10 @@ class Children:
         spawn: Spawn,
         look: Callable[[], None],
         stored: Callable[[str], AbstractContextManager[None]],
+        spread: Spread,
     ) -> None:
         self._plans, self._runner, self._launch, self._cancel = plans, runner, launch, cancel
-        self._spawn, self._look, self._stored = spawn, look, stored
+        self._spawn, self._look, self._stored, self._spread = spawn, look, stored, spread
 
     def call(self, parent: Held, call: ChildCall) -> None:
         """Start a child; one that cannot be started is told to the parent as having failed."""
@@ -185,7 +188,8 @@ class Children:
             traceparent=traceparent_of(execution_id, above.traceparent),
         )
         limit = limit_of(plan, execution, items)
-        if limit is not None:  # It waits for its turn like any other; who is called is never dropped.
+        stays = limit is None and self._spread.stays(parent, call)
+        if not stays:  # It waits for its turn like any other; who is called is never dropped.
             execution = replace(execution, limit=limit, status="queued", started_at=None, runner=None, token=0)
         callers = (*parent.callers, above.workflow_id)
         admitted = e.Admitted(
@@ -197,10 +201,12 @@ class Children:
             await parent.journal.commit()
             if not call.awaited:
                 parent.deliver(started)
-            if limit is None:
+            if stays:
                 await self._launch(execution, version, plan, admitted)
             else:
                 self._look()
+                if limit is None:
+                    self._spread.queued()
         if call.awaited and (path, call.call) in parent.cancelled_calls:
             await self._cancel_one(parent, execution.id)
 

@@ -9,7 +9,7 @@ from budflow.execution.intake import Intake
 from budflow.execution.wakes import Wakes
 
 #: Runners that hear of the same execution look one after the other: so much later for each that there is.
-SPREAD_SECONDS = 0.005
+SPREAD_SECONDS = 0.002
 SPREAD_SECONDS_MAX = 0.1
 
 

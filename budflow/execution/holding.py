@@ -15,6 +15,7 @@ from budflow.execution.children import Cancel, Children, after_failure, end_of_c
 from budflow.execution.figures import EngineFigures
 from budflow.execution.held import CallKey, Held, Spawn
 from budflow.execution.journal import Child, Journal, JournalClosed
+from budflow.execution.not_started import NotStarted
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import (
     ChildCall,
@@ -30,6 +31,7 @@ from budflow.execution.ports import (
 from budflow.execution.records import RateAsk
 from budflow.execution.saved_execution import SavedExecution
 from budflow.execution.signal import signal_of
+from budflow.execution.spread import Spread
 from budflow.execution.wakes import Wakes
 from budflow.execution.watched import Watched
 from budflow.graph.plan import Plan, PlanNode
@@ -62,27 +64,12 @@ SOURCE_PAUSE_SECONDS = 1.0
 log = get_log(__name__)
 
 
-class _NotStarted:
-    """Meets Running: what the executor could not even begin."""
-
-    def __init__(self, fault: Exception) -> None:
-        self._fault = fault
-
-    def deliver(self, event: e.Event) -> None:
-        """See Running."""
-
-    async def wait(self) -> None:
-        """See Running."""
-        raise self._fault
-
-    def let_go(self) -> None:
-        """See Running."""
-
-
 class Holding:
     """Meets Office. `freed(urgent)` is told when there is room for one more; `urgent`: somebody may wait for just that.
+    `look` is told when something in the store may be due that was not before.
 
     `dropped` are leased to this runner, and let go since the store was not there; `starting` are about to be begun.
+    `idling` wait for calls that others have, and are here only since somebody waits for them: they take no room.
     `refused` are those of which the store refuses something for good, and why: they are to be ended.
     """
 
@@ -97,18 +84,22 @@ class Holding:
         cancel: Cancel,
         spawn: Spawn,
         freed: Callable[[bool], None],
+        look: Callable[[], None],
         credentials: CredentialSource,
         figures: EngineFigures,
         wakes: Wakes,
         watched: Watched,
+        spread: Spread,
     ) -> None:
         self._store, self.executor, self._runner, self.figures = store, executor, runner, figures
-        self._resume_url, self._spawn, self._freed = resume_url, spawn, freed
+        self._resume_url, self._spawn, self._freed, self._look = resume_url, spawn, freed, look
         self._credentials, self._wakes, self._watched = credentials, wakes, watched
-        self._children = Children(plans, runner, self._launch_child, cancel, spawn, self._look, self.stored)
+        self._spread = spread
+        self._children = Children(plans, runner, self._launch_child, cancel, spawn, self._look, self.stored, spread)
         self.held: dict[str, Held] = {}
         self.dropped: set[str] = set()
         self.starting: set[str] = set()
+        self.idling: set[str] = set()
         self.refused: dict[str, BudflowError] = {}
         self._breaks: Counter[str] = Counter()  # How often each broke in a row, other than by an absent store.
         self.stopping = False
@@ -136,9 +127,6 @@ class Holding:
         if isinstance(event, e.CancelRequested):
             held.execution = replace(held.execution, cancelling=True)
         held.deliver(event, signalled=signalled)
-
-    def _look(self) -> None:
-        self._freed(True)
 
     @contextmanager
     def stored(self, execution_id: str) -> Iterator[None]:
@@ -210,7 +198,7 @@ class Holding:
         try:
             held.running = self.executor.start(work, held)
         except Exception as error:  # noqa: BLE001 - the worker's loop: one execution must not end the others
-            held.running = _NotStarted(error)
+            held.running = NotStarted(error)
         before = self.held.get(held.execution.id)
         self.held[held.execution.id] = held
         if before is not None:  # It was lost to another runner, which gave it back, before this one saw that.
@@ -245,7 +233,7 @@ class Holding:
         await journal.finish()
         self._watched.changed(execution.id, ended=True)
         self.figures.note_end(execution, finished.status)
-        self._look()
+        self._freed(True)
         if report is not None and execution.parent is not None:
             self.deliver(execution.parent.execution_id, report)
 
@@ -273,12 +261,14 @@ class Holding:
                 held.rest_timer.cancel()
             if self.held.get(held.execution.id) is held:
                 del self.held[held.execution.id]
+                self.idling.discard(held.execution.id)
             held.settle(broken)
             if broken is None and held.report is not None and held.execution.parent is not None:
                 self.deliver(held.execution.parent.execution_id, held.report)
             suspect = held.execution.takeovers >= SUSPECT_TAKEOVERS
             if broken is None:
                 self._breaks.pop(held.execution.id, None)
+                self._spread.note_end(held)
             self._freed(suspect or held.error_workflow is not None or held.execution.limit is not None)
 
     async def _end_broken(self, held: Held, error: Exception) -> BudflowError | None:
@@ -367,6 +357,7 @@ class Holding:
 
     def idle(self, held: Held) -> None:
         """See Office: give an execution back that only waits, unless that is over soon or somebody here waits too."""
+        self.idling.discard(held.execution.id)
         if held.rest_timer is not None:
             held.rest_timer.cancel()
             held.rest_timer = None
@@ -383,7 +374,12 @@ class Holding:
             call.execution_id in self.held or call.execution_id in self.starting for call in held.calls.values()
         )
         starting = rest.reason == "child" and not held.calls
-        if soon or children_here or starting or held.watchers:
+        # What came for it is under way to its run, or to its journal, and it will not rest much longer.
+        goes_on = soon or children_here or starting or bool(held.signalled)
+        if goes_on or held.watchers:
+            if rest.reason == "child" and not goes_on and held.execution.id not in self.idling:
+                self.idling.add(held.execution.id)
+                self._look()
             held.rest_timer = asyncio.get_running_loop().call_later(REST_AGAIN_SECONDS, self._consider_rest, held)
             return
         held.running.let_go()

@@ -154,7 +154,8 @@ class Intake:
     @property
     def room(self) -> int:
         """How many more it may claim."""
-        return self.running_max - len(self._holding.held) - len(self._taking) if self._claims else 0
+        busy = len(self._holding.held) - len(self._holding.idling) + len(self._taking)
+        return self.running_max - busy if self._claims else 0
 
     async def _claim(self) -> None:
         if self.room > 0:

@@ -1,9 +1,9 @@
 """Where an item came from: followed back through the lineage columns, node by node, to the item of an earlier node."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from budflow.execution.produced import Produced
+from budflow.execution.produced import Lost, Produced
 from budflow.execution.state import At, FrameId
 from budflow.expressions.evaluate import ExpressionFailed
 from budflow.graph.plan import ENTRY, Source
@@ -19,8 +19,6 @@ class LineageAmbiguous(ExpressionFailed):
     hint = "Read all of them with `$node.KEY.items`, and choose: `$node.KEY.items[0]`."
 
 
-#: How the way back from an item is lost; see `trace`.
-Lost = Literal["made", "elsewhere"]
 ELSEWHERE_HINT = (
     "Let the item come by that node, bring both branches together with `flow.merge` by a key, or choose among all of "
     "its items: `$node.KEY.items`."
@@ -117,7 +115,7 @@ def trace(produced: Produced, at: At, ordinal: int | None, wanted: int) -> tuple
         if source.node == ENTRY:  # Out of the body: to the item of its container that entered it.
             container = plan.graphs[node.graph].container
             if container is None:
-                return "elsewhere"
+                return produced.outside(wanted, ordinal)
             node = plan.nodes[container]
             rounds = rounds[: node.depth]
         else:

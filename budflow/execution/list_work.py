@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from budflow.execution.at_hand import reach, read_block
 from budflow.execution.blobs import BlobUnreadable
 from budflow.execution.node_log import Logging
 from budflow.execution.node_result import (
@@ -22,8 +23,8 @@ from budflow.execution.node_result import (
 )
 from budflow.execution.spill import Gathered
 from budflow.model.item import Item
-from budflow.model.node import Batch, Outputs
-from budflow.model.spilled import Spilled
+from budflow.model.node import PART_ITEMS, Batch, Outputs
+from budflow.model.spilled import Chunk, Spilled
 
 BATCH_ITEMS_MAX = 1_000
 BATCH_SECONDS = 0.010
@@ -35,7 +36,7 @@ async def run_batches(run: NodeRun, result: NodeResult) -> None:
     start, size, count = 0, FIRST_BATCH_ITEMS, len(run.items)
     spilled = run.items if isinstance(run.items, Spilled) else None
     while True:
-        items = run.items[start : start + size] if spilled is None else spilled.block(start, size)
+        items = run.items[start : start + size] if spilled is None else await read_block(spilled, start, size)
         began = time.perf_counter()
         _call_batch(run, result, items, start)
         start += len(items)
@@ -65,7 +66,7 @@ async def run_list(run: NodeRun, result: NodeResult) -> None:
         if isinstance(given, Outputs):
             _collect(run, result, batch, given, 0)
         else:
-            await _take_parts(run, result, batch, given if run.node.spec.awaits else _paced(given))
+            await _take_parts(run, result, batch, _awaited(given, run) if run.node.spec.awaits else _paced(given, run))
     except BlobUnreadable:
         raise
     except (Exception, asyncio.CancelledError) as error:
@@ -96,14 +97,40 @@ async def _take_parts(
                 await relieve(run, result)
 
 
-async def _paced(parts: Iterable[Outputs]) -> AsyncGenerator[Outputs, None]:
-    """The parts, with a pause for others whenever it is due."""
+async def _awaited(parts: AsyncGenerator[Outputs, None], run: NodeRun) -> AsyncGenerator[Outputs, None]:
+    """The parts, each begun with the items at hand that it goes on with."""
+    async with aclosing(parts):
+        while True:
+            kept = await _reach_next(run)
+            outputs = await anext(parts, None)
+            del kept
+            if outputs is None:
+                return
+            yield outputs
+
+
+async def _paced(parts: Iterable[Outputs], run: NodeRun) -> AsyncGenerator[Outputs, None]:
+    """The same, with a pause for others whenever it is due."""
     began = time.perf_counter()
-    for outputs in parts:
+    given = iter(parts)
+    while True:
+        kept = await _reach_next(run)
+        outputs = next(given, None)
+        del kept
+        if outputs is None:
+            return
         yield outputs
         if time.perf_counter() - began > BATCH_SECONDS:
             await asyncio.sleep(0)
             began = time.perf_counter()
+
+
+async def _reach_next(run: NodeRun) -> list[Chunk | None]:
+    """The chunks that the next part begins and ends in; of very large items there may be others between."""
+    items = run.items
+    if not isinstance(items, Spilled):
+        return []
+    return [await reach(items, index) for index in (items.position, items.position + PART_ITEMS - 1)]
 
 
 def _call_batch(run: NodeRun, result: NodeResult, items: Sequence[Item], start: int) -> None:
@@ -131,6 +158,7 @@ def _batch(run: NodeRun, items: Sequence[Item], start: int) -> Batch[Any]:
         files=run.files,
         static=run.static,
         log=Logging(run.log, start),
+        blobs=run.blobs,
     )
 
 

@@ -10,7 +10,9 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import orjson
 import zstandard
@@ -25,6 +27,8 @@ CHUNK_BYTES = 1024 * 1024
 #: Chunks that were read last, of all lists; decoded each takes some times its size.
 CHUNKS_KEPT = 6
 INDEXES_KEPT = 256
+#: Blobs that the items of one list may refer to: every event that holds the list names them all.
+BINARY_MAX = 10_000
 
 _LEVEL = 1  # As in the journal: fast enough to cost less than writing what it saves.
 
@@ -49,12 +53,16 @@ class ListWriter:
         self._entries: list[_Entry] = []
         self._written = self._items = self._content = 0
         self._item_bytes = 1024.0  # What an item takes, by those written so far.
+        self._binary: dict[str, int] = {}
 
     def __len__(self) -> int:
         return self._items
 
     def add(self, items: Sequence[Item], lineage: Sequence[int]) -> None:
-        """Write items at the end. Raises EventUnwritable for what is no JSON."""
+        """Write items at the end. Raises EventUnwritable for what is no JSON, and for more than BINARY_MAX blobs."""
+        self._binary.update((ref.sha256, ref.size_bytes) for item in items for ref in item.binary.values())
+        if len(self._binary) > BINARY_MAX:
+            raise EventUnwritable(f"A list that is too long for memory can refer to {BINARY_MAX:,} blobs and no more.")
         start = 0
         while start < len(items):
             stop = min(len(items), start + max(1, int(self._chunk_bytes / self._item_bytes)))
@@ -72,7 +80,8 @@ class ListWriter:
         self._blob.write(index)
         blob = self._blob.finish()
         return ListRef(
-            blob.sha256, blob.size_bytes, self._items, self._content, len(index), hashlib.sha256(index).hexdigest()
+            *(blob.sha256, blob.size_bytes, self._items, self._content, len(index), hashlib.sha256(index).hexdigest()),
+            binary=tuple(self._binary.items()),
         )
 
     def abandon(self) -> None:
@@ -105,6 +114,7 @@ class ListStore:
         self.blobs = blobs
         self._chunks: OrderedDict[tuple[str, str, int], Chunk] = OrderedDict()
         self._indexes: OrderedDict[tuple[str, str], list[_Entry]] = OrderedDict()
+        self._held: WeakValueDictionary[tuple[str, str, int], Chunk] = WeakValueDictionary()  # By whoever uses them.
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type["ListStore"], tuple[BlobStore]]:
@@ -143,14 +153,21 @@ class ListStore:
                     self._indexes.popitem(last=False)
         return found
 
+    def known(self, project_id: str, ref: ListRef, ordinal: int) -> Chunk | None:
+        """The chunk that holds an item, where it is in memory; nothing is read for that."""
+        with self._lock:
+            entries = self._indexes.get((project_id, ref.sha256))
+        if entries is None:
+            return None
+        number = bisect_right(entries, ordinal, key=attrgetter("first")) - 1
+        return self._found((project_id, ref.sha256, number))
+
     def chunk(self, project_id: str, ref: ListRef, number: int) -> Chunk:
         """One chunk. Raises BlobMissing, BlobCorrupt."""
         key = (project_id, ref.sha256, number)
-        with self._lock:
-            found = self._chunks.get(key)
-            if found is not None:
-                self._chunks.move_to_end(key)
-                return found
+        found = self._found(key)
+        if found is not None:
+            return found
         entry = self.index(project_id, ref)[number]
         packed = self._checked(project_id, ref, entry.start, entry.size, entry.sha256)
         items = decode_items(orjson.loads(packed))
@@ -158,10 +175,19 @@ class ListStore:
         lineage = items.lineage if regular is None else decode_lineage(regular, entry.items)
         found = Chunk(entry.first, items.items, lineage)
         with self._lock:
-            self._chunks[key] = found
+            # Where another thread was faster all have its chunk: one that somebody keeps must stay to be found.
+            self._chunks[key] = found = self._held.setdefault(key, found)
             if len(self._chunks) > CHUNKS_KEPT:
                 self._chunks.popitem(last=False)
         return found
+
+    def _found(self, key: tuple[str, str, int]) -> Chunk | None:
+        with self._lock:
+            found = self._chunks.get(key)
+            if found is None:
+                return self._held.get(key)
+            self._chunks.move_to_end(key)
+            return found
 
     def _checked(self, project_id: str, ref: ListRef, start: int, size: int, sha256: str) -> bytes:
         frame = self.blobs.read(project_id, ref.sha256, start, size)
@@ -182,6 +208,9 @@ class _Stored:
 
     def at(self, ordinal: int) -> Chunk:
         return self._store.chunk(self._project_id, self._ref, self._number(ordinal))
+
+    def known(self, ordinal: int) -> Chunk | None:
+        return self._store.known(self._project_id, self._ref, ordinal)
 
     def stop(self, ordinal: int) -> int:
         entry = self._store.index(self._project_id, self._ref)[self._number(ordinal)]

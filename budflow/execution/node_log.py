@@ -68,7 +68,7 @@ class NodeLog:
     """
 
     __slots__ = (
-        *("_count", "_dropped", "_execution", "_lines", "_live", "_node", "_over", "_received", "_rounds"),
+        *("_count", "_dropped", "_execution", "_lines", "_live", "_missed", "_node", "_over", "_received", "_rounds"),
         *("_timer", "attempt", "redaction"),
     )
 
@@ -76,7 +76,7 @@ class NodeLog:
         self._execution, self._node, self._rounds = execution, node, rounds
         self._live = live and execution.append is not None
         self._lines: list[LogLine] = []
-        self._count = self._dropped = self._received = 0
+        self._count = self._dropped = self._missed = self._received = 0
         self._over = False
         self._timer: asyncio.TimerHandle | None = None
         self.redaction: Redaction | None = None
@@ -102,6 +102,21 @@ class NodeLog:
             if self._has_room():
                 message, fields = message_of(line.message, self.redaction), fields_of(line.fields, self.redaction)
                 self._keep(replace(line, message=message, fields=fields))
+
+    def miss(self, count: int) -> None:
+        """So many lines more came up for which there was no room where the node ran: nor is there any here."""
+        for _ in range(count):
+            self._has_room()
+
+    @property
+    def said(self) -> bool:
+        """Whether anything was logged, be there room for it or not."""
+        return bool(self._count or self._missed)
+
+    def sent(self) -> tuple[Sequence[LogLine], int]:
+        """The run is over in a process that journals nothing: its lines, and how many had no room, for `receive`."""
+        self.close()
+        return self._lines, self._missed
 
     def flush(self) -> None:
         """Journal what gathered, in the middle of the run."""
@@ -131,8 +146,10 @@ class NodeLog:
             return False
         if self._count >= RUN_LINES_MAX:
             self._dropped += 1
+            self._missed += 1
             return False
         if self._execution.lines <= 0 or self._execution.chars <= 0:
+            self._missed += 1
             self._execution.crowded += 1
             self._execution.crowded_by = self._node
             return False

@@ -15,6 +15,7 @@ from budflow.execution.spill import ITEMS_MAX, Gathered, Spill, is_much
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import PlanNode
 from budflow.log import get_log
+from budflow.model.blobs import NO_BLOBS, BlobsCapability
 from budflow.model.credential_kind import OpenCredential, redaction_of
 from budflow.model.failure import Failure, NodeError
 from budflow.model.files import NO_FILES, FilesCapability
@@ -80,6 +81,7 @@ class NodeRun:
     begin: Callable[[int], Awaitable[None]] | None = None
     on_done: Callable[[int, list[Item]], None] | None = None
     files: FilesCapability = NO_FILES
+    blobs: BlobsCapability = NO_BLOBS
     open_spill: Callable[[], Spill] | None = None
     open_aside: Callable[[], Aside] | None = None
     traceparent: str | None = None

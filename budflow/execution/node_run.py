@@ -5,6 +5,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
+from budflow.execution.at_hand import reach
 from budflow.execution.blobs import BlobUnreadable, BlobUnwritable
 from budflow.execution.list_work import run_batches, run_list, run_whole
 from budflow.execution.masking import masked_items
@@ -186,11 +187,14 @@ async def _try_items(run: NodeRun, todo: Sequence[int], done: dict[int, list[Ite
 
 
 async def _call_item(run: NodeRun, ordinal: int) -> list[Item]:
+    kept = await reach(run.items, ordinal)
     item = run.items[ordinal]
     params = run.node.params.resolve(_scope(run, ordinal))
+    del kept
     call = Call(
         *(item, params, run.key(ordinal), run.now, run.http, run.files, run.traceparent, run.static, run.credentials),
         Logging(run.log, 0, ordinal),
+        run.blobs,
     )
     given = await run.node.spec.call(call)
     several = given if isinstance(given, list) else [given]

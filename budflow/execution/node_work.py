@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from budflow.execution.aside import Aside
+from budflow.execution.heavy import Heavy
 from budflow.execution.lists import ListStore
 from budflow.execution.masking import mask_result
 from budflow.execution.node_credentials import NodeCredentials
@@ -19,11 +20,13 @@ from budflow.execution.node_result import (
     masked_failure,
     settle,
 )
-from budflow.execution.node_run import ITEM_CONCURRENCY, effect_of, run_at_once, run_node, store_much
+from budflow.execution.node_run import ITEM_CONCURRENCY, effect_of, run_node, store_much
 from budflow.execution.open_node import Openings, OpenNode, Recorded
-from budflow.execution.ports import Heavy, Link, Work
+from budflow.execution.ports import Link, Work
 from budflow.execution.spill import Spill
+from budflow.execution.stored_blobs import StoredBlobs
 from budflow.model import event as e
+from budflow.model.blobs import NO_BLOBS, BlobsCapability
 from budflow.model.execution import Place
 from budflow.model.failure import Failure
 from budflow.model.files import NO_FILES, FilesCapability
@@ -76,8 +79,12 @@ class NodeWork:
         self._keeps_static = admitted is None or not admitted.is_test
         self._http, self._heavy, self._now, self._files = http, heavy, now, files
         self.log = ExecutionLog(now, link.append)
+        self._lists = lists
         self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
         self._open_aside = None if lists is None else partial(Aside, lists.blobs)
+        self._blobs: BlobsCapability = NO_BLOBS
+        if lists is not None:
+            self._blobs = StoredBlobs(lists.blobs, work.execution.project_id)
 
     async def do(self, opened: OpenNode) -> e.NodeFinished | e.NodeFailed | e.NodeCancelled:
         """Work a light or heavy node off. Raises what a commit before an outside effect raises, and CancelledError."""
@@ -88,7 +95,7 @@ class NodeWork:
             return given
         if node.spec.static:
             opened.static = StaticData.of(self._static, node.key)
-        run = self._run_of(opened)
+        run = self.run_of(opened)
         effect = effect_of(run)
         progress: _Progress | None = None
         if node.node.credentials and (refused := await self._give_credentials(opened, run)) is not None:
@@ -111,23 +118,15 @@ class NodeWork:
             progress.write()  # A retry of the execution leaves out what was done.
         return self.outcome(opened, result)
 
-    def compute(self, opened: OpenNode) -> e.NodeFinished | e.NodeFailed:
-        """Work a node off that only computes, at once."""
-        return self.given(opened) or self.outcome(opened, run_at_once(self._run_of(opened, live=False)))
-
     def given(self, opened: OpenNode) -> e.NodeFinished | None:
         """What the node gives without running: its input where it is disabled, in a test run what is pinned to it."""
-        node = opened.node
-        if node.node.disabled:
-            return self.passed_through(opened)
-        if node.node.pinned is not None and self._work.pinned:
-            return self.finished(opened, {node.output_names[0]: ItemList.of(map(dict, node.node.pinned))})
-        return None
+        given = opened.given(pinned=self._work.pinned)
+        return None if given is None else self.finished(opened, given)
 
     def in_doubt(self, opened: OpenNode) -> frozenset[int]:
         """The items of which nobody knows whether they were done before the last runner died."""
         recorded, kind = opened.recorded, opened.node.spec.kind
-        if recorded is None or kind == "batch" or effect_of(self._run_of(opened)) != "once":
+        if recorded is None or kind == "batch" or effect_of(self.run_of(opened)) != "once":
             return frozenset()
         if kind == "list":  # All or nothing: one ordinal stands for the whole.
             return frozenset({0}) - recorded.done.keys()
@@ -150,10 +149,6 @@ class NodeWork:
     def failed(self, opened: OpenNode, failure: Failure) -> e.NodeFinished | e.NodeFailed:
         """What it means that the node failed as a whole."""
         return self.outcome(opened, all_failed(opened.items, failure))
-
-    def passed_through(self, opened: OpenNode) -> e.NodeFinished:
-        """What a disabled node does: its input leaves by its first port."""
-        return self.finished(opened, {opened.node.output_names[0]: opened.passed_through()})
 
     def cancelled(self, opened: OpenNode) -> e.NodeCancelled:
         """The node was stopped."""
@@ -224,9 +219,13 @@ class NodeWork:
             return all_failed(run.items, failure_of(run.node, error, run.path, run.redaction)), None
         if run.redaction is not None:
             mask_result(result, run.redaction)
+        if self._lists is not None and result.stored:  # There; here they are to be read too.
+            open_list = partial(self._lists.open, self._work.execution.project_id)
+            result.stored = {port: open_list(items) for port, items in result.stored.items()}
         return result, place
 
-    def _run_of(self, opened: OpenNode, *, live: bool = True) -> NodeRun:
+    def run_of(self, opened: OpenNode, *, live: bool = True) -> NodeRun:
+        """What the node's function is called with. With `live`, what it logs is journaled while it runs."""
         key, rounds = opened.node.key, opened.at.rounds
         log = opened.log = NodeLog(self.log, key, rounds, live=live)
 
@@ -251,6 +250,7 @@ class NodeWork:
             in_doubt=opened.refused,
             traceparent=self._work.execution.traceparent,
             files=self._files,
+            blobs=self._blobs,
             open_spill=self._open_spill,
             open_aside=self._open_aside,
             static=opened.static,

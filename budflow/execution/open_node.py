@@ -201,6 +201,15 @@ class OpenNode:
         """Its input items, unchanged."""
         return ItemList(self.items, range(len(self.items)))
 
+    def given(self, *, pinned: bool) -> Mapping[str, ItemList] | None:
+        """What it gives without running: its input where it is disabled, and with `pinned` what is pinned to it."""
+        node = self.node
+        if node.node.disabled:
+            return {node.output_names[0]: self.passed_through()}
+        if pinned and node.node.pinned is not None:
+            return {node.output_names[0]: ItemList.of(map(dict, node.node.pinned))}
+        return None
+
 
 class Openings:
     """Opens the nodes of one execution."""

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from budflow.errors import BudflowError
-from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.records import AdmissionKey, JournalWrite, OpenWait, RateAsk, Rest, Signal, Snapshot, Unbegun
 from budflow.graph.plan import Plan
 from budflow.model.credential import CredentialUse
 from budflow.model.credential_kind import OpenCredential
 from budflow.model.event import Admitted, Event, StoredEvent
-from budflow.model.execution import Claim, Execution, Place, RunnerKind, Status
+from budflow.model.execution import Claim, Execution, RunnerKind, Status
 from budflow.model.item import ItemList
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WorkflowRecord
@@ -359,14 +358,6 @@ class Running(Protocol):
 
     def let_go(self) -> None:
         """Stop where it stands: nothing more is appended, and `wait` raises RunLetGo."""
-        ...
-
-
-class Heavy(Protocol):
-    """Where heavy segments run: other processes of this machine, or Ray tasks."""
-
-    async def run(self, work: Work, run: NodeRun) -> tuple[NodeResult, Place]:
-        """Run one node elsewhere, as `run_node` would here, and say where. Cancelling this stops it there."""
         ...
 
 

@@ -1,11 +1,15 @@
 """The items of an execution by the run of the node that gave them, as long as one that is to come may see them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from budflow.execution.state import ROOT, At, FrameId
 from budflow.graph.plan import ENTRY, Plan, PlanNode, Source
 from budflow.model.item import EMPTY, Item, ItemList
 from budflow.model.spilled import SLICE_ITEMS_MAX, Spilled
+
+#: How the way back from an item to the one that it was made from is lost: see budflow.execution.lineage.
+Lost = Literal["made", "elsewhere"]
 
 #: What enters a body is read at once where it is no more JSON than this.
 ENTRY_BYTES_MAX = 64 * 1024 * 1024
@@ -44,6 +48,10 @@ class Produced:
             return self.entries.get(FrameId(node.graph, rounds), EMPTY)
         lists = self._outputs.get(At(source.node, rounds))
         return EMPTY if lists is None else lists[source.port]
+
+    def outside(self, wanted: int, ordinal: int) -> tuple[int, int] | Lost:
+        """Where what is known here ends: port and position of the item of node `wanted` behind that one."""
+        return "elsewhere"
 
     def inputs(self, at: At) -> tuple[list[ItemList], dict[str, range]]:
         """The lists that arrive at a node, in the order in which its ordinals count, and the ordinals of each port."""

@@ -92,15 +92,17 @@ class Run:
             now=tools.now,
         )
         self._light = LightRounds(
+            work,
             self._produced,
             openings,
             self._node_work,
             self._collecting,
+            tools=tools,
             open_nodes=self._open,
             state=lambda: self._state,
             emit=self._emit,
             carry_out=self._carry_out,
-            now=tools.now,
+            spawn=self._spawn,
         )
         self._resting = RestWatch(link, self._rest)
         self._doubt = Doubt(work, self._node_work, self._open, self._happened, tools.now, self._resting.look_soon)
@@ -230,8 +232,7 @@ class Run:
             # Something failed while this command waited for its turn: the node is counted as running, but never was.
             self._carry_out(self._emit(e.NodeCancelled(self._tools.now(), node.key, at.rounds)))
         elif node.graph and self._plan.graphs[node.graph].light:
-            if self._light.add(frame_id):
-                self._spawn(self._light.work())
+            self._light.add(frame_id)
         elif node.weight == "control":
             opened = self._begin(at)
             self._controls.begin(opened)
@@ -375,10 +376,7 @@ class Run:
     def _cancel_node(self, at: s.At) -> None:
         opened = self._open.get(at)
         if opened is None:
-            node = self._plan.nodes[at.node]
-            if self._plan.graphs[node.graph].light and self._state.runs(s.FrameId(node.graph, at.rounds), at.node):
-                # Its round waits for its turn with many others, and will be passed over.
-                self._carry_out(self._emit(e.NodeCancelled(self._tools.now(), node.key, at.rounds)))
+            self._light.cancel(at)
             return
         opened.cancelled = True
         if opened.control is not None:

@@ -15,39 +15,35 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from budflow.errors import BudflowError
+from budflow.execution.aside import Aside
 from budflow.execution.hand_over import PutQuestion, Taking, ask_nobody
 from budflow.execution.lineage import LineageAmbiguous, NodeView
 from budflow.execution.node_log import ExecutionLog, NodeLog
 from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut, all_failed as every_failed
 from budflow.execution.node_run import run_node
+from budflow.execution.rounds_host import RoundsHost
+from budflow.execution.rounds_segment import packs_rounds
+from budflow.execution.segment_blobs import SegmentBlobs, own_blobs
 from budflow.execution.segment_log import SegmentLog, Tell, hear_whole
+from budflow.execution.spill import Spill
 from budflow.execution.tools import Tools
 from budflow.expressions.evaluate import ExpressionFailed, Scope
 from budflow.graph.params import compile_params
 from budflow.graph.plan import NodeTypeMissing, PlanNode
-from budflow.model.failure import Failure, NodeError
+from budflow.model.blobs import NO_BLOBS
+from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemList, Json
 from budflow.model.item_codec import decode_items, encode_items
 from budflow.model.journal import EventUnwritable
-from budflow.model.spilled import Spilled
 from budflow.model.workflow import Node, Retry
 from budflow.nodes.registry import Registry
 
 #: What a node gets beyond its own `timeout_seconds` before its process is ended from outside, for handing over.
 GRACE_SECONDS = 2.0
-#: As much JSON is sent along of a list in blobs; over there it is in memory as a whole.
-CONTENT_BYTES_MAX = 64 * 1024 * 1024
 
 _READ_ERRORS: Mapping[str, type[ExpressionFailed]] = {
     error.code: error for error in (ExpressionFailed, LineageAmbiguous)
 }
-
-
-class SegmentTooLarge(NodeError):
-    """The items are too many for another process."""
-
-    code = "segment.too_large"
-    hint = "Give the node less at a time: put it into a `flow.for_each`, or filter before it."
 
 
 class Opened(Protocol):
@@ -73,19 +69,23 @@ class SegmentHost:
     def __init__(self, open_tools: OpenTools) -> None:
         self._opened = open_tools()
         self._loop = asyncio.Runner()
+        self._rounds = RoundsHost(self._opened.registry, self._opened.tools)
 
-    def run(self, payload: bytes, ask: PutQuestion, tell: Tell | None) -> bytes:
-        """Run one packed segment to its end; blocks. `ask` gets it the credentials that it was packed with, and `tell`
-        takes what it logs meanwhile.
+    def run(self, payload: bytes, ask: PutQuestion, tell: Tell | None, blobs: SegmentBlobs | None = None) -> bytes:
+        """Run one packed segment, or packed rounds, to the end; blocks. `ask` gets it the credentials that it was
+        packed with, and `tell` takes what it logs meanwhile. Its nodes use `blobs`, or else those of this process.
         """
-        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools, ask, tell))
+        if packs_rounds(payload):
+            return self._rounds.run(payload)
+        return self._loop.run(run_packed(payload, self._opened.registry, self._opened.tools, ask, tell, blobs))
 
 
-def pack(run: NodeRun, ticket: str = "") -> bytes:
+def pack(run: NodeRun, ticket: str = "", *, project_id: str = "") -> bytes:
     """All that one run of a node needs, as JSON; items by columns, as the journal has them.
 
-    Of its credentials only the slots go along, and the ticket with which its process asks for them.
-    Raises EventUnwritable, SegmentTooLarge and what reading blobs raises.
+    Blobs of the project are only referred to, also where its items stand in them. Of its credentials only the slots go
+    along, and the ticket with which its process asks for them.
+    Raises EventUnwritable and what reading blobs raises.
     """
     node = run.node
     names = dict(run.scope(0 if run.items else None).names)
@@ -102,7 +102,7 @@ def pack(run: NodeRun, ticket: str = "") -> bytes:
         "timeout_seconds": node.node.timeout_seconds,
         "inputs": node.input_names,
         "outputs": node.output_names,
-        "items": encode_items(ItemList(_in_memory(run.items), range(len(run.items)))),
+        "items": encode_items(ItemList(run.items, range(len(run.items)))),
         "ports": {port: (ordinals.start, ordinals.stop) for port, ordinals in run.ports.items()},
         "names": {name: _pack_times(cast("Mapping[str, Any]", values)) for name, values in names.items()},
         "run_index": run_index,
@@ -114,12 +114,18 @@ def pack(run: NodeRun, ticket: str = "") -> bytes:
         "traceparent": run.traceparent,
         "slots": [*run.credentials],
         "ticket": ticket,
+        "project": project_id,
     }
     return _json(shape, node)
 
 
 async def run_packed(
-    payload: bytes, registry: Registry, tools: Tools, ask: PutQuestion = ask_nobody, tell: Tell | None = None
+    payload: bytes,
+    registry: Registry,
+    tools: Tools,
+    ask: PutQuestion = ask_nobody,
+    tell: Tell | None = None,
+    blobs: SegmentBlobs | None = None,
 ) -> bytes:
     """Run a packed segment in this process; its result as bytes. One with credentials has to `ask` for them.
 
@@ -129,7 +135,8 @@ async def run_packed(
     logged = SegmentLog(tell)
     segment = orjson.loads(payload)
     try:
-        run = _unpack(segment, registry, tools, retries, logged)
+        reached = blobs or own_blobs(tools, segment["project"])
+        run = _unpack(segment, registry, tools, reached, retries, logged)
         if segment["slots"]:
             taking = Taking(segment["ticket"], segment["slots"], tools.hand_over, ask)
             await taking.give(run)
@@ -139,6 +146,9 @@ async def run_packed(
     result = await run_node(run)
     shape = {
         "ports": {port: _pack_output(run.items, *kept) for port, kept in result.ports.items()},
+        "stored": {port: encode_items(items) for port, items in result.stored.items()},
+        "fatal": None if result.fatal is None else result.fatal.to_json(),
+        "raised": result.raised,
         "failed": {ordinal: failure.to_json() for ordinal, failure in result.failed.items()},
         "tries": result.tries,
         "retries": retries,
@@ -150,17 +160,11 @@ async def run_packed(
         return orjson.dumps({"refused": Failure.of(error).to_json(), "log": shape["log"]})
 
 
-def _in_memory(items: Sequence[Item]) -> Sequence[Item]:
-    if not isinstance(items, Spilled):
-        return items
-    size = sum(part.content_bytes for part in items.parts)
-    if size > CONTENT_BYTES_MAX:
-        raise SegmentTooLarge(f"Its items are {size:,} bytes of JSON; at most {CONTENT_BYTES_MAX:,} can be sent along.")
-    return list(items)
-
-
 def unpack_result(payload: bytes, run: NodeRun) -> NodeResult:
-    """The result that `run_packed` gave for `run`; its retries are told to `run.on_retry`."""
+    """The result that `run_packed` gave for `run`; its retries are told to `run.on_retry`.
+
+    What is `stored` cannot be read yet: see ListStore.open.
+    """
     shape = orjson.loads(payload)
     hear_whole(shape.get("log", ()), run)
     if "refused" in shape:
@@ -171,6 +175,9 @@ def unpack_result(payload: bytes, run: NodeRun) -> NodeResult:
         ports={port: _unpack_output(run.items, kept) for port, kept in shape["ports"].items()},
         failed={int(ordinal): Failure(**failure) for ordinal, failure in shape["failed"].items()},
         tries=shape["tries"],
+        stored={port: decode_items(kept) for port, kept in shape["stored"].items()},
+        fatal=None if shape["fatal"] is None else Failure(**shape["fatal"]),
+        raised=shape["raised"],
     )
 
 
@@ -197,11 +204,20 @@ def limit_seconds(run: NodeRun) -> float | None:
 # --- the node and what it sees -------------------------------------------------------------------------------------
 
 
-def _unpack(shape: Json, registry: Registry, tools: Tools, retries: list[Any], logged: SegmentLog) -> NodeRun:
+def _unpack(
+    shape: Json,
+    registry: Registry,
+    tools: Tools,
+    blobs: SegmentBlobs | None,
+    retries: list[Any],
+    logged: SegmentLog,
+) -> NodeRun:
     spec = registry.get(shape["type"], shape["type_version"])
     if spec is None:
         raise NodeTypeMissing(f"{shape['type']} in version {shape['type_version']} is not installed there.")
-    items = decode_items(shape["items"]).items
+    given = decode_items(shape["items"])
+    lists = None if blobs is None else blobs.list_store(given)
+    items = (given if lists is None else lists.open(shape["project"], given)).items
     node = Node(
         key=shape["key"],
         type=shape["type"],
@@ -246,6 +262,9 @@ def _unpack(shape: Json, registry: Registry, tools: Tools, retries: list[Any], l
         path=shape["path"],
         http=tools.http,
         files=tools.files,
+        blobs=blobs or NO_BLOBS,
+        open_spill=None if lists is None else partial(Spill, lists, shape["project"]),
+        open_aside=None if lists is None else partial(Aside, lists.blobs),
         on_retry=lambda tries, failed, delay, failure: retries.append((tries, failed, delay, failure.to_json())),
         log=NodeLog(ExecutionLog(tools.now, logged.append), node.key, live=True),
     )

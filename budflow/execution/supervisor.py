@@ -14,6 +14,7 @@ from budflow.execution.plans import PlanCache
 from budflow.execution.ports import CredentialSource, ExecutionStore, Executor
 from budflow.execution.records import AdmissionKey, JournalWrite
 from budflow.execution.signal import signal_of
+from budflow.execution.spread import Spread
 from budflow.execution.uses import uses_at_door
 from budflow.execution.wakes import Wakes
 from budflow.execution.watched import Watched
@@ -70,9 +71,11 @@ class Supervisor:
             spawn=self._spawn,
             credentials=credentials,
             freed=lambda urgent: self.intake.freed(urgent),
+            look=lambda: self.intake.offer(),
             figures=self.figures,
             wakes=wakes,
             watched=self.watched,
+            spread=Spread(lambda: self.intake.runners, lambda: self.intake.room, wakes),
         )
         self.intake = Intake(
             store,
@@ -122,6 +125,17 @@ class Supervisor:
     def active(self, execution_id: str) -> Active | None:
         """The execution, while this process has it."""
         return self.holding.held.get(execution_id)
+
+    def drop(self, execution_id: str, token: int) -> bool:
+        """Let go what is held by an older claim than `token`, which another runner has; whether it was.
+
+        Nothing is lost where that is not so: what is still leased to this runner it takes up again.
+        """
+        held = self.holding.held.get(execution_id)
+        if held is None or held.execution.token >= token:
+            return False
+        held.give_up()
+        return True
 
     async def store(self, execution_id: str) -> None:
         """Have all that happened to an execution so far durable, where this process has it. Raises what broke it."""

@@ -1,12 +1,14 @@
 """What a run may use of the process that it is in: the capabilities that its nodes get, and the clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from budflow.execution.hand_over import NO_HAND_OVER
+from budflow.execution.heavy import Heavy
 from budflow.execution.lists import ListStore
-from budflow.execution.ports import HandOver, Heavy
+from budflow.execution.ports import HandOver
+from budflow.execution.round_costs import RoundCosts
 from budflow.model.execution import Place
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.identity import utc_now
@@ -21,7 +23,7 @@ class Tools:
 
     `lists` is where lists go that are too long for memory; None: they stay in it. A snapshot is due every
     `snapshot_events` events, and more where what is open is large. `hand_over` is how credentials get here
-    from the process that opens them, where that is another one.
+    from the process that opens them, where that is another one. `costs` are those of bodies that ran here.
     """
 
     place: Place
@@ -32,3 +34,4 @@ class Tools:
     lists: ListStore | None = None
     snapshot_events: int = SNAPSHOT_EVENTS
     hand_over: HandOver = NO_HAND_OVER
+    costs: RoundCosts = field(default_factory=RoundCosts)

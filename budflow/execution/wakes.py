@@ -15,6 +15,16 @@ class Wakes(Protocol):
     Hearing of it only saves waiting: it may come late, twice or never, and whoever listens looks by itself as well.
     """
 
+    @property
+    def name(self) -> str:
+        """Which way the others are told, for people: `here` where there are none."""
+        ...
+
+    @property
+    def hears(self) -> bool:
+        """Whether what others tell is heard here now, for people."""
+        ...
+
     def tell(self, topic: Topic, subject: str = "") -> None:
         """Say so. Never waits, never raises; to be called after what it is about is durable."""
         ...

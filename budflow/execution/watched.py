@@ -21,6 +21,8 @@ LOOK_SECONDS = 0.1
 LOOK_SECONDS_MAX = 1.0
 #: Of more executions than that it is not remembered that others watch them.
 REMEMBERED_MAX = 10_000
+#: So many that ended last are remembered: who began to watch one just then may have read the store too early.
+ENDED_MAX = 1_000
 
 
 class Watch:
@@ -54,6 +56,7 @@ class Watched:
         self._elsewhere: dict[str, asyncio.TimerHandle] = {}  # Watched by others, until the timer ends.
         self._gaps: dict[str, asyncio.TimerHandle] = {}  # Just told; what has more to tell when the gap is over.
         self._more: set[str] = set()
+        self._ended: dict[str, None] = {}  # Ended here while nobody else was known to watch, the last one last.
         self._ends: list[Callable[[], None]] = []
 
     def begin(self) -> None:
@@ -97,6 +100,10 @@ class Watched:
 
         That it `ended`, or goes on nowhere for now, is told without the gap.
         """
+        if ended and execution_id not in self._elsewhere:
+            self._ended[execution_id] = None
+            if len(self._ended) > ENDED_MAX:
+                del self._ended[next(iter(self._ended))]
         if execution_id in self._here or execution_id in self._elsewhere:
             if ended:
                 self._say(execution_id)
@@ -135,6 +142,9 @@ class Watched:
     def _remember(self, execution_id: str) -> None:
         if not execution_id:
             return  # Whoever watches repeats it.
+        if execution_id in self._ended:
+            del self._ended[execution_id]
+            self._wakes.tell("execution", execution_id)
         known = self._elsewhere.pop(execution_id, None)
         if known is not None:
             known.cancel()

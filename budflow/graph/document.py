@@ -50,6 +50,17 @@ class EdgeShape(_Shape):
     target: EndpointText = Field(alias="to", description=f"Where they arrive. {_END}")
 
 
+class ResourcesShape(_Shape):
+    """Amounts by name, and beside them labels of the Ray node."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float]
+
+    labels: dict[str, str] = Field(
+        default_factory=dict, description='Labels that it must have; "!eu": not this, "in(a, b)": one of them.'
+    )
+
+
 class NodeShape(_Shape):
     """One step."""
 
@@ -70,8 +81,9 @@ class NodeShape(_Shape):
     run_once: bool = Field(False, description="Sees only the first item.")
     run_on_empty: bool = Field(False, description="Runs also when no item arrives.")
     effect: model.Effect | None = Field(None, description="Overrides what the type says of its effect outside.")
-    resources: dict[str, float] = Field(
-        default_factory=dict, description='What it needs on Ray, such as {"num_cpus": 2}.'
+    resources: ResourcesShape = Field(
+        default_factory=lambda: ResourcesShape(),
+        description='What it needs on Ray, such as {"num_cpus": 2, "labels": {"tier": "gpu"}}.',
     )
     pinned: list[dict[str, Any]] | None = Field(
         None, description="What it gives in test runs instead of running, as the data of items."

@@ -6,10 +6,12 @@ from typing import Literal
 
 from budflow.graph.plan import EXIT, Plan, PlanNode, Segment
 
-#: In the loop of the runner that has the execution; in a process or Ray task of its own; in an execution of its own.
-Where = Literal["runner", "apart", "execution"]
+#: In the loop of the runner that has the execution; there, or in chunks of rounds in other processes or Ray tasks, by
+#: what the rounds turn out to cost; in a process or Ray task of its own; in an execution of its own.
+Where = Literal["runner", "by_cost", "apart", "execution"]
 _WORDS: Mapping[Where, str] = {
     "runner": "in the runner",
+    "by_cost": "in the runner, or in chunks in other processes or Ray tasks",
     "apart": "in a process or Ray task of its own",
     "execution": "in an execution of its own",
 }
@@ -19,7 +21,8 @@ _WORDS: Mapping[Where, str] = {
 class Explained:
     """One segment: its nodes in their order, where it runs, why there, and why it ends behind its last node.
 
-    `path` names the containers around it from the outside in, `resources` what is asked for where it runs apart.
+    `path` names the containers around it from the outside in, `resources` and `labels` what is asked for where it runs
+    apart.
     """
 
     number: int
@@ -29,9 +32,11 @@ class Explained:
     why: str
     ends: str | None
     resources: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         asked = "".join(f", {name}={amount:g}" for name, amount in self.resources.items())
+        asked += "".join(f", {name}={condition}" for name, condition in self.labels.items())
         return f"{' > '.join((*self.path, *self.nodes))}: {_WORDS[self.where]}{asked}. {self.why}"
 
 
@@ -43,10 +48,11 @@ def explain(plan: Plan) -> Iterator[Explained]:
             number,
             tuple(plan.nodes[node].key for node in segment.nodes),
             tuple(_containers(plan, first)),
-            _where(first),
+            _where(plan, first),
             _why(plan, segment),
             _ends(plan, plan.nodes[segment.nodes[-1]]),
             first.node.resources if first.weight == "heavy" else {},
+            first.node.labels if first.weight == "heavy" else {},
         )
 
 
@@ -60,27 +66,52 @@ def _containers(plan: Plan, node: PlanNode) -> list[str]:
     return names
 
 
-def _where(node: PlanNode) -> Where:
+def _where(plan: Plan, node: PlanNode) -> Where:
     if node.weight == "heavy":
         return "apart"
+    if plan.graphs[node.graph].light:
+        return "by_cost"
     return "execution" if node.spec.name == "flow.sub_workflow" else "runner"
 
 
 def _why(plan: Plan, segment: Segment) -> str:
     first = plan.nodes[segment.nodes[0]]
     if first.weight == "heavy":
-        if first.node.resources:
-            return "It asks for resources."
-        return f"`{first.spec.name}` computes for long, and would hold everything else up."
+        return _why_apart(first) + _at_once(plan, first)
     if first.spec.name == "flow.sub_workflow":
-        return "Each call is an execution of its own, which any runner may take."
+        return (
+            "Each call is an execution of its own. A single one is begun by the runner of its caller; where there are "
+            "several runners, of many calls that take long most wait in the queue for any of them."
+        )
     if first.weight == "control":
         return "It only decides what happens next."
     if plan.graphs[first.graph].light:
-        return "The whole body only computes: many rounds are run in one go."
+        return (
+            "The whole body only computes: many rounds are run in one go. What the first cost is measured; where "
+            "those that are left take long enough for it, they are computed elsewhere, several chunks at a time."
+        )
     if len(segment.nodes) > 1:
         return "Each node leads only to the next: no hop between them, and one task for all."
     return "It is light: a hop to another process would take longer than the node."
+
+
+def _why_apart(node: PlanNode) -> str:
+    if node.node.resources:
+        return "It asks for resources."
+    if node.node.labels:
+        return "It asks for a Ray node with certain labels."
+    return f"`{node.spec.name}` computes for long, and would hold everything else up."
+
+
+def _at_once(plan: Plan, node: PlanNode) -> str:
+    """How many runs of it there may be at once, where a loop around it says so."""
+    container = plan.graphs[node.graph].container
+    fixed = None if container is None else plan.nodes[container].params.fixed
+    most = getattr(fixed, "concurrency", None)
+    if container is None or most is None:
+        return ""
+    rounds = "One round is" if most == 1 else f"{most} rounds are"
+    return f" {rounds} open at once, as `concurrency` of `{plan.nodes[container].key}` says."
 
 
 def _ends(plan: Plan, last: PlanNode) -> str | None:

@@ -126,6 +126,7 @@ def _node(key: str, node: shape.NodeShape) -> Node:
     plain["bodies"] = {name: _graph(body.nodes, body.edges) for name, body in node.bodies.items()}
     plain["retry"] = Retry(**node.retry.model_dump())
     plain["pinned"] = None if node.pinned is None else tuple(node.pinned)
+    plain["resources"], plain["labels"] = dict(node.resources.model_extra or {}), node.resources.labels
     return Node(key=key, **plain)
 
 

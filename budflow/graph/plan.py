@@ -274,7 +274,7 @@ def _spec(node: Node, registry: Registry) -> NodeSpec:
 def _weight(node: Node, spec: NodeSpec) -> Weight:
     if spec.kind == "control":
         return "control"
-    return "heavy" if spec.heavy or node.resources else "light"
+    return "heavy" if spec.heavy or node.resources or node.labels else "light"
 
 
 def _fuse(nodes: tuple[PlanNode, ...], ordered: list[int]) -> tuple[Segment, ...]:

@@ -18,6 +18,7 @@ from budflow.graph.validate_credentials import credential_problems
 from budflow.graph.validate_edges import Specs, cycle_problems, edge_problems
 from budflow.graph.validate_params import params_problems
 from budflow.graph.validate_reach import flow_problems, trigger_problems
+from budflow.graph.validate_resources import misnamed_resources, resource_problems
 from budflow.graph.validate_settings import settings_problems
 from budflow.model.node import Kind, NodeSpec
 from budflow.model.problem import Blocks, Problem, WorkflowInvalid
@@ -99,6 +100,8 @@ def _problems(workflow: Workflow, registry: Registry) -> Iterator[Problem]:
     yield from trigger_problems(own, specs)
     for placed in bodies:
         yield from flow_problems(placed, specs)
+    for placed, node in nesting.nodes():
+        yield from misnamed_resources(placed, node)
 
 
 def _all_node_problems(
@@ -158,12 +161,9 @@ _WITHOUT: Mapping[Kind, str] = {
 
 
 def _node_problems(placed: PlacedGraph, node: Node, spec: NodeSpec) -> Iterator[Problem]:
-    for name, amount in node.resources.items():
-        if amount < 0:
-            path = placed.path("nodes", node.key, "resources", name)
-            yield Problem("node.resource_negative", path, f"`{name}` is less than nothing.", "Write 0 or more.", "run")
+    yield from resource_problems(placed, node)
     for field, given, kinds in (
-        ("resources", bool(node.resources), {"control"}),
+        ("resources", bool(node.resources or node.labels), {"control"}),
         ("retry", node.retry.tries > 1, {"control", "batch", "list"}),
     ):
         if given and spec.kind in kinds:

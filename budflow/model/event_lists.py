@@ -1,10 +1,10 @@
 """The lists of items that an event holds: which blobs they stand in, and the same event with other lists."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from budflow.model import event as e
-from budflow.model.item import BlobRef, ItemList
+from budflow.model.item import BlobRef, Item, ItemList
 from budflow.model.spilled import Spilled
 
 #: The events that hold one list, as `items`, and those that hold several, as `outputs`.
@@ -20,14 +20,8 @@ def lists_of(event: e.Event) -> Iterable[ItemList]:
 
 
 def blobs_of(event: e.Event) -> tuple[BlobRef, ...]:
-    """The blobs that must be kept for as long as the event is."""
-    found: dict[str, BlobRef] = {}
-    for items in lists_of(event):
-        if isinstance(items.items, Spilled):
-            for part in items.items.parts:
-                if part.ref is not None:
-                    found[part.ref.sha256] = BlobRef(part.ref.sha256, part.ref.size_bytes)
-    return tuple(found.values())
+    """The blobs that must be kept for as long as the event is: its lists stand in them, or items refer to them."""
+    return tuple({ref.sha256: ref for items in lists_of(event) for ref in _blobs_in(items.items)}.values())
 
 
 def with_lists(event: e.Event, change: Callable[[ItemList], ItemList]) -> e.Event:
@@ -40,3 +34,18 @@ def with_lists(event: e.Event, change: Callable[[ItemList], ItemList]) -> e.Even
         return replace(event, outputs=dict(zip(event.outputs, new, strict=True)))
     assert isinstance(event, _WITH_ITEMS)  # noqa: S101 - no other event has lists
     return replace(event, items=new[0])
+
+
+def _blobs_in(items: Sequence[Item]) -> Iterator[BlobRef]:
+    if not isinstance(items, Spilled):
+        for item in items:
+            if item.binary:
+                yield from item.binary.values()
+        return
+    for part in items.parts:
+        if part.ref is None:
+            yield from _blobs_in(part.items[part.start : part.stop])
+        else:
+            yield BlobRef(part.ref.sha256, part.ref.size_bytes)
+            for sha256, size in part.ref.binary:
+                yield BlobRef(sha256, size)

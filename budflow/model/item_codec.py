@@ -83,7 +83,10 @@ def _encode_part(part: Part) -> Json:
     if part.ref is None:
         lineage = range(len(part)) if part.lineage is None else part.lineage
         return {"items": encode_items(ItemList(part.read(part.start, part.stop), lineage))}
-    shape: Json = {"blob": part.ref._asdict(), "start": part.start, "stop": part.stop}
+    blob = part.ref._asdict()
+    if not part.ref.binary:
+        del blob["binary"]
+    shape: Json = {"blob": blob, "start": part.start, "stop": part.stop}
     if part.error is not None:
         shape["error"] = list(part.error)
     if part.lineage is not None:
@@ -99,6 +102,10 @@ def _decode_spilled(shape: Json) -> ItemList:
     return ItemList(items, SpilledLineage(items) if lineage is None else decode_lineage(lineage, len(items)))
 
 
+def _decode_ref(*, binary: Sequence[tuple[str, int]] = (), **shape: Any) -> ListRef:
+    return ListRef(**shape, binary=tuple((sha256, size) for sha256, size in binary))
+
+
 def _decode_part(shape: Json) -> Part:
     if "items" in shape:
         found = decode_items(shape["items"])
@@ -107,7 +114,7 @@ def _decode_part(shape: Json) -> Part:
     return Part(
         start,
         stop,
-        ListRef(**shape["blob"]),
+        _decode_ref(**shape["blob"]),
         error=None if error is None else ItemError(*error),
         lineage=None if lineage is None else decode_lineage(lineage, stop - start),
     )

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from budflow.errors import BudflowError
+from budflow.model.blobs import NO_BLOBS, BlobsCapability
 from budflow.model.control import NO_BODIES, Bodies, Respond
 from budflow.model.credential_kind import CredentialSlot, OpenCredential
 from budflow.model.failure import NodeError
@@ -80,6 +81,7 @@ class Call(Generic[P]):
     static: StaticData = NO_STATIC
     credentials: Mapping[str, OpenCredential] = field(default_factory=dict)
     log: LogCapability = NO_LOG
+    blobs: BlobsCapability = NO_BLOBS
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class Batch(Generic[P]):
 
     An index is the ordinal in that concatenation. `resolve(index)` evaluates the parameters for one item. Where the
     items are `spilled`, go through them once and in order: they are read from blobs. `put_aside` keeps items outside
-    of memory for as long as the node runs.
+    of memory for as long as the node runs. Only an async generator can use `blobs`.
     """
 
     items: Sequence[Item]
@@ -100,6 +102,7 @@ class Batch(Generic[P]):
     put_aside: Callable[[ItemList], ItemList] = lambda items: items
     static: StaticData = NO_STATIC
     log: LogCapability = NO_LOG
+    blobs: BlobsCapability = NO_BLOBS
 
     @property
     def spilled(self) -> bool:
@@ -188,7 +191,8 @@ class Example:
     `given` are items (or items a port), `expect` the items a port; `answers` stand in for the HTTP servers that the
     example speaks to, in order; `callee` is what a called workflow returns; `responds` is the answer to the trigger;
     `bodies` are the inner graphs, as in a document; `answered` answers the first wait, None lets its time elapse.
-    `files` are the contents by path of the files that it finds, `writes` of those that it leaves.
+    `files` are the contents by path of the files that it finds, `writes` of those that it leaves. `tables` are the rows
+    of those that the given items carry, in order, `makes` those of the items that leave by the first port.
     """
 
     title: str
@@ -202,6 +206,8 @@ class Example:
     answered: Any = None
     files: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[Sequence[Json]] = ()
+    makes: Sequence[Sequence[Json]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +217,8 @@ class NodeSpec:
     `feed` names a control node's parameter that, where it is not left out, gives a list for each input item: the
     elements of all of them are then the node's items. One that is no object becomes an item `{"value": …}`; a null from
     an expression is an empty list. A type with `static` gets the static data of the node and of its workflow.
-    `credentials` are the slots for credentials that it has; only an `item` node and a trigger have any.
+    `credentials` are the slots for credentials that it has; only an `item` node and a trigger have any. `runtime_env`
+    names the environment without which its Ray tasks do not run; only a heavy node has one.
     """
 
     name: str
@@ -232,6 +239,7 @@ class NodeSpec:
     feed: str | None = None
     static: bool = False
     credentials: Mapping[str, CredentialSlot] = field(default_factory=dict)
+    runtime_env: str | None = None
 
     def input_ports(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The input ports for these raw parameters, which may be faulty."""
@@ -268,6 +276,7 @@ def node(
     feed: str | None = None,
     static: bool = False,
     credentials: Mapping[str, CredentialSlot] | None = None,
+    runtime_env: str | None = None,
 ) -> Callable[[Callable[..., Any]], NodeSpec]:
     """Declare a node type. The function's docstring is its description; the docstring's first line its summary."""
 
@@ -279,6 +288,8 @@ def node(
             raise NodeError(
                 f"The node type {name} has slots for credentials, which only `item` nodes and triggers have."
             )
+        if runtime_env is not None and not heavy:
+            raise NodeError(f"The node type {name} names a runtime environment, which only heavy ones have.")
         return NodeSpec(
             name=name,
             version=version,
@@ -298,6 +309,7 @@ def node(
             feed=feed,
             static=static,
             credentials=credentials or {},
+            runtime_env=runtime_env,
         )
 
     return declare

@@ -39,7 +39,8 @@ class ListRef(NamedTuple):
     """A list of so many `items` in a blob, which is compressed; as JSON they have `content_bytes` bytes.
 
     The last `index_bytes` of the blob say where its chunks are, and what the hash of each is. Their own hash stands
-    here, so that whoever holds this can check every byte that is read, without reading the whole.
+    here, so that whoever holds this can check every byte that is read, without reading the whole. `binary` are hash and
+    size of the blobs that its items refer to: they must stay for as long as the list does.
     """
 
     sha256: str
@@ -48,6 +49,7 @@ class ListRef(NamedTuple):
     content_bytes: int
     index_bytes: int
     index_sha256: str
+    binary: tuple[tuple[str, int], ...] = ()
 
 
 class Chunk:
@@ -64,6 +66,10 @@ class Chunks(Protocol):
 
     def at(self, ordinal: int) -> Chunk:
         """The chunk that holds this item."""
+        ...
+
+    def known(self, ordinal: int) -> Chunk | None:
+        """The chunk that holds this item, where it is in memory."""
         ...
 
     def stop(self, ordinal: int) -> int:
@@ -147,7 +153,7 @@ class Part:
 class Spilled(Sequence[Item]):
     """The items of one part or several. Going through them in order keeps no more than one chunk in memory."""
 
-    __slots__ = ("_count", "_recent", "_starts", "parts")
+    __slots__ = ("_count", "_recent", "_starts", "parts", "position")
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = tuple(part for part in parts if len(part))
@@ -156,6 +162,8 @@ class Spilled(Sequence[Item]):
         self._count = ends[-1] if ends else 0
         #: What was read last, and what must be added to an index to get the ordinal in it.
         self._recent: tuple[weakref.ref[Chunk], int] | None = None
+        #: Behind the items that were read last as a block: whoever goes through them goes on here.
+        self.position = 0
 
     @property
     def opened(self) -> bool:
@@ -201,7 +209,9 @@ class Spilled(Sequence[Item]):
     def block(self, index: int, most: int | None = None) -> Sequence[Item]:
         """Items from `index` on, as many as can be had by reading at most one chunk."""
         part, ordinal = self.locate(index)
-        return part.read(ordinal, part.stop if most is None else min(part.stop, ordinal + most))
+        items = part.read(ordinal, part.stop if most is None else min(part.stop, ordinal + most))
+        self.position = index + len(items)
+        return items
 
     def locate(self, index: int) -> tuple[Part, int]:
         """The part that an item stands in, and its ordinal in the list that this is a part of."""

@@ -52,7 +52,11 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One step of a workflow, as the author wrote it; `params` may hold expressions."""
+    """One step of a workflow, as the author wrote it; `params` may hold expressions.
+
+    `resources` are the amounts that it asks for, `labels` what it asks of the labels of a Ray node: both are in a
+    document's `resources`.
+    """
 
     key: str
     type: str
@@ -68,6 +72,7 @@ class Node:
     run_on_empty: bool = False
     effect: Effect | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     pinned: tuple[Mapping[str, Any], ...] | None = None
     notes: str = ""
     position: tuple[float, float] | None = None

@@ -26,8 +26,9 @@ TEXT_BYTES_MAX = 7_900
 SUBJECT_CHARS_MAX = 200
 #: Beyond so many that wait to be sent, only their topics are told.
 PENDING_MAX = 10_000
-#: After a text was sent the next one gathers what is told, for so long.
+#: The next text gathers what is told for so long, once a process has sent so many texts faster than that.
 GATHER_SECONDS = 0.005
+AT_ONCE_MAX = 10
 #: How often the channel is tried, and how long a text may take to come back.
 CHECK_SECONDS = 15.0
 ECHO_SECONDS = 5.0
@@ -93,6 +94,7 @@ class WakesBetween:
         self._pending: dict[tuple[Topic, str], None] = {}
         self._told = asyncio.Event()
         self._sending = asyncio.Lock()
+        self._at_once, self._sent_at = 0.0, 0.0  # How many texts may go at once, and when that was counted.
         self._checks = count()
         self._echo: tuple[int, asyncio.Future[None]] | None = None
         self._troubles: set[str] = set()  # What does not work, which was logged when it began.
@@ -136,11 +138,18 @@ class WakesBetween:
                 await self.send()
                 pause = RETRY_SECONDS
                 self._troubles.discard("send")
-                await asyncio.sleep(GATHER_SECONDS)
+                if not self._may_send_at_once():
+                    await asyncio.sleep(GATHER_SECONDS)
             except Exception as error:  # noqa: BLE001 - the worker's loop: whatever it was, the next turn tries again
                 self._note_trouble("send", "wakes.interrupted", reason=type(error).__name__)
                 await asyncio.sleep(pause * self._random.uniform(0.5, 1))
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
+
+    def _may_send_at_once(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        saved = self._at_once + (now - self._sent_at) / GATHER_SECONDS - 1
+        self._at_once, self._sent_at = max(0.0, min(saved, AT_ONCE_MAX)), now
+        return saved > 0
 
     async def send(self) -> None:
         """Send all that was told so far. Raises what the channel does; then it is still to be sent."""

@@ -1,8 +1,9 @@
 """Wake-ups over PostgreSQL: LISTEN on one connection, and notifications from another.
 
 A notification takes a lock at its commit that all others of the database wait for, so none is sent in a transaction
-that also writes. Two connections, because a proxy that lends connections out by the transaction may give what is sent
-back to the sender alone: only a listener that hears somebody else hears.
+that also writes, and its commit does not wait for the disk: what is told need not outlive the server. Two connections,
+because a proxy that lends connections out by the transaction may give what is sent back to the sender alone: only a
+listener that hears somebody else hears.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ class PostgresChannel:
     async def send(self, texts: Sequence[str]) -> None:
         """See Channel."""
         if self._sender is None or self._sender.is_closed():
-            self._sender = await self._connect()
+            self._sender = await self._connect(synchronous_commit="off")
         try:
             await self._sender.execute(_NOTIFY, CHANNEL, texts)
         except BaseException:
@@ -56,8 +57,9 @@ class PostgresChannel:
             self._sender.terminate()
             self._sender = None
 
-    async def _connect(self) -> Any:
-        return await asyncpg.connect(**self._arguments)
+    async def _connect(self, **settings: str) -> Any:
+        given = {**self._arguments.get("server_settings", {}), **settings}
+        return await asyncpg.connect(**{**self._arguments, "server_settings": given})
 
 
 def _settle(future: asyncio.Future[None]) -> None:

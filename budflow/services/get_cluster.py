@@ -91,6 +91,13 @@ class RedisView(View):
     error: str | None
 
 
+class WakesView(View):
+    """How servers and runners tell each other that something changed. Where they cannot, they find out by looking."""
+
+    by: str = Field(description="Over `postgresql` or `redis`; `here`: there is nobody else.")
+    hears: bool = Field(description="Whether the server that answers hears what others tell at this moment.")
+
+
 class RayNodeView(View):
     """A machine of the Ray cluster; a dead one stays in the list as long as Ray remembers it."""
 
@@ -99,6 +106,7 @@ class RayNodeView(View):
     alive: bool
     resources: dict[str, float] = Field(description="All that it has.")
     available: dict[str, float] = Field(description="What of it is free.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Its labels, as `resources` of a step name them.")
 
 
 class RayView(View):
@@ -133,6 +141,7 @@ class ClusterView(View):
     throughput: ThroughputView
     database: DatabaseView
     redis: RedisView | None
+    wakes: WakesView
     blobs: str = Field(description="The kind of store for large lists: `file` or `s3`.")
     ray: RayView | None
     sandbox: dict[str, Any] | None
@@ -160,6 +169,7 @@ async def get_cluster(services: Services, principal: Principal, request: GetClus
             latency=_latency(await services.cluster.database.take(services.store.cluster.ping)),
         ),
         redis=redis,
+        wakes=WakesView(by=services.wakes.name, hears=services.wakes.hears),
         blobs=urlsplit(services.settings.blob_url or "").scheme or "file",
         ray=_ray(status["executor"], runners, unused),
         sandbox=None,

@@ -25,13 +25,14 @@ class SegmentView(View):
     number: int = Field(description="As the nodes of an execution have it in `segment`.")
     nodes: list[str] = Field(description="The keys of its nodes, in their order.")
     path: list[str] = Field(description="The bodies that it stands in, from the outside in.")
-    where: Literal["runner", "apart", "execution"] = Field(
-        description="In the runner of the execution; apart, in a process of the server's pool or a Ray task; or in an "
-        "execution of its own."
+    where: Literal["runner", "by_cost", "apart", "execution"] = Field(
+        description="In the runner of the execution; there, or in chunks of rounds in other processes, by what "
+        "those turn out to cost; apart, in a process of the server's pool or a Ray task; or in an execution of its own."
     )
     why: str
     ends: str | None = Field(description="Why it ends where it does; null where nothing follows.")
     resources: dict[str, float] = Field(description="What it asks for where it runs apart.")
+    labels: dict[str, str] = Field(description="What it asks there of the labels of a Ray node.")
 
     @staticmethod
     def of(explained: Explained) -> "SegmentView":
@@ -44,6 +45,7 @@ class SegmentView(View):
             why=explained.why,
             ends=explained.ends,
             resources=dict(explained.resources),
+            labels=dict(explained.labels),
         )
 
 

@@ -18,7 +18,6 @@ from budflow.services.use_case import RequestModel, Services, View, use_case
 NAMED_MAX = 20
 #: Whom a link was sent to may be faster than the node that waits for the answer is reached.
 OPENING_SECONDS = 3.0
-POLL_SECONDS = 0.1
 
 
 class WaitAmbiguous(BudflowError):
@@ -67,23 +66,30 @@ async def read_resume_link(services: Services, principal: Principal, request: Re
 async def wait_of_link(services: Services, link: ResumeLink, node: str | None) -> OpenWait:
     """The open wait that is meant. Raises WaitClosed, WaitAmbiguous, ExecutionNotFound."""
     wanted = WantedWaits(execution_id=link.execution_id, node=link.node or node, reasons=LINKABLE)
-    deadline = asyncio.get_running_loop().time() + OPENING_SECONDS
-    while True:
-        found = await services.store.list_waits(link.project_id, wanted)
-        waits = [wait for wait in found if not wait.answered and (wait.until is None or wait.until > utc_now())]
-        if waits:
-            break
-        execution = await services.store.get_execution(link.project_id, link.execution_id)
-        if execution is None:
-            raise ExecutionNotFound("The execution of this link is not there any more.")
-        busy = link.node is None and execution.status in ("queued", "running") and not found
-        if not busy or asyncio.get_running_loop().time() > deadline:
-            raise WaitClosed(_closed(execution.status, answered=bool(found)))
-        await asyncio.sleep(POLL_SECONDS)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + OPENING_SECONDS
+    with services.supervisor.watched.watch(link.execution_id) as watch:
+        while not (waits := await _open_waits(services, link, wanted, late=loop.time() > deadline)):
+            await watch.news()
     if len(waits) > 1:
         message = f"{len(waits)} nodes of the execution wait for an answer."
         raise WaitAmbiguous(message, nodes=[wait.node for wait in waits[:NAMED_MAX]])
     return waits[0]
+
+
+async def _open_waits(services: Services, link: ResumeLink, wanted: WantedWaits, *, late: bool) -> list[OpenWait]:
+    """Those that may be answered; none where there will be one soon. Raises WaitClosed, ExecutionNotFound."""
+    found = await services.store.list_waits(link.project_id, wanted)
+    waits = [wait for wait in found if not wait.answered and (wait.until is None or wait.until > utc_now())]
+    if waits:
+        return waits
+    execution = await services.store.get_execution(link.project_id, link.execution_id)
+    if execution is None:
+        raise ExecutionNotFound("The execution of this link is not there any more.")
+    busy = link.node is None and execution.status in ("queued", "running") and not found
+    if late or not busy:
+        raise WaitClosed(_closed(execution.status, answered=bool(found)))
+    return []
 
 
 def _closed(status: str, *, answered: bool) -> str:

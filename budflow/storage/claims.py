@@ -5,6 +5,7 @@ Each function takes a connection inside a transaction of the caller; PostgreSQL 
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -36,9 +37,22 @@ class Claims:
 
     def claim(self, conn: Connection, runner: str, limit: int, suspects: int) -> list[tuple[Claim, Execution]]:
         """Lease up to `limit` executions to `runner`, at most `suspects` of them suspects."""
-        now = streams.begin(conn)
-        heads = [head for head in self._read_heads(conn, now) if head.due]
-        doubtful = streams.read_suspects(conn, now) if suspects else []
+        return self.take(conn, runner, limit, suspects, self.look(conn, suspects))
+
+    def look(self, conn: Connection, suspects: int) -> streams.Look:
+        """What is due. Nothing is locked; it is for one `take`."""
+        found = streams.look(conn, self._after, suspects=suspects > 0)
+        if not found.heads and self._after != streams.START:
+            found = streams.look(conn, streams.START, suspects=suspects > 0)
+        heads = found.heads
+        self._after = heads[-1].position if len(heads) == streams.HEADS_MAX else streams.START
+        return replace(found, heads=[head for head in heads if head.due])
+
+    def take(
+        self, conn: Connection, runner: str, limit: int, suspects: int, look: streams.Look
+    ) -> list[tuple[Claim, Execution]]:
+        """Lease of what was found, or of what came behind it since. Without limits it needs no transaction."""
+        now, heads, doubtful = look.now, look.heads, look.doubtful
         active = {head.candidate.gate: head.active for head in (*heads, *doubtful)}
         given: list[Execution] = []
         for _ in range(ROUNDS_MAX):
@@ -57,13 +71,6 @@ class Claims:
             doubtful = [head for head in doubtful if head.candidate not in chosen]
         return [(Claim(execution.id, runner, execution.token), execution) for execution in given]
 
-    def _read_heads(self, conn: Connection, now: int) -> list[streams.Head]:
-        heads = streams.read_heads(conn, self._after, now)
-        if not heads and self._after != streams.START:
-            heads = streams.read_heads(conn, streams.START, now)
-        self._after = heads[-1].position if len(heads) == streams.HEADS_MAX else streams.START
-        return heads
-
     def _choose(
         self,
         conn: Connection,
@@ -75,7 +82,13 @@ class Claims:
         active: dict[str, int],
     ) -> list[Candidate]:
         free = [head.candidate for head in heads if head.candidate.has_room(active)]
-        positions = [streams.position_of(head) for head in self._turns.first_heads(free, limit, now)]
+        oldest = self._turns.first_heads(free, limit, now)
+        if not doubtful and not any(head.gate for head in oldest):
+            if len(oldest) == 1 and conn.dialect.name != streams.SQLITE:
+                return oldest * limit  # As many of its stream: who they are is found out by taking them.
+            if self._turns.are_enough(oldest, limit, now):
+                return self._turns.choose(oldest, limit=limit, suspects=0, now=now, active=active)
+        positions = [streams.position_of(head) for head in oldest]
         depth = 1 + limit // max(1, len(positions))
         while True:
             first = streams.read_streams(conn, positions, depth, now) if positions else []
@@ -134,9 +147,13 @@ def _pass_gates(conn: Connection, chosen: list[Candidate], active: dict[str, int
 
 
 def _take(conn: Connection, runner: str, chosen: Sequence[Candidate], now: int) -> list[Execution]:
-    places = {candidate.id: place for place, candidate in enumerate(chosen)}
+    places: dict[str, int] = {}
+    for place, candidate in enumerate(chosen):
+        places.setdefault(candidate.id, place)
     taken = map(execution_of, streams.take(conn, runner, chosen, now))
-    return sorted(taken, key=lambda execution: (places.get(execution.id, len(places)), execution.id))
+    return sorted(
+        taken, key=lambda execution: (places.get(execution.id, len(chosen)), execution.created_at, execution.id)
+    )
 
 
 def _left(heads: Sequence[streams.Head], chosen: Sequence[Candidate], taken: Sequence[Execution]) -> list[streams.Head]:

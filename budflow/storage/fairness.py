@@ -8,7 +8,7 @@ came after it. Within an effective priority the workflow that was served least r
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
@@ -84,6 +84,10 @@ class Turns:
             return effective, self._served.get(group, 0), since, id_
 
         return [head for group in heapq.nsmallest(limit, groups, key=turn) for *_, head in groups[group]]
+
+    def are_enough(self, heads: Sequence[Candidate], limit: int, now: int) -> bool:
+        """Whether a claim of `limit` takes nothing but of these heads: as many workflows, of which none is before."""
+        return len({head.group for head in heads}) >= limit and len({self._effective(head, now) for head in heads}) == 1
 
     def choose(
         self, candidates: Iterable[Candidate], *, limit: int, suspects: int, now: int, active: Mapping[str, int]

@@ -5,8 +5,10 @@ head of every stream is found by jumps in the index `executions_to_claim` (a loo
 https://wiki.postgresql.org/wiki/Loose_indexscan), and of the streams that matter only the first few rows are read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 import orjson
 from sqlalchemy import Boolean, ColumnElement, Connection, TextClause, literal_column, text
@@ -20,6 +22,16 @@ from budflow.storage.schema import CLAIMABLE, GATE, SINCE, SUSPECTED
 HEADS_MAX = 2_000
 #: At so many suspects a claim looks, those first whose back-off ended first.
 SUSPECTS_MAX = 100
+
+#: Settings of a session of PostgreSQL that claims: it keeps to the indexes, and to the plans that it has once made.
+#: Statistics lag behind a queue that fills and empties in seconds. With nothing left but the indexes, and one row after
+#: the other looked up in them, there is one plan for an empty queue and for a full one; so it is made once for each
+#: connection. Planning costs more than all the rest of a claim: 3 ms against 1.
+PLANNING: Mapping[str, str] = {
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    **{f"enable_{name}": "off" for name in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")},
+}
 
 Position = tuple[str, str, str, int]  # Project, workflow, gate and priority: the beginning of the index.
 START: Position = ("", "", "", -(2**31))
@@ -40,7 +52,7 @@ _COLUMNS = f"""e.id, e.project_id, e.workflow_id, e.priority, e.status, e.limit_
 _ACTIVE = f"""CASE WHEN {GATE.format("e.")} = '' THEN 0 ELSE
     (SELECT count(*) FROM executions AS a WHERE a.limit_key = e.limit_key AND a.limit_key IS NOT NULL
      AND a.status IN ('running', 'waiting')) END AS active"""  # noqa: S608 - see above
-_DUE = f"({{0}}status = 'queued' OR {SINCE} <= :now)"
+_DUE = f"({{0}}status = 'queued' OR {SINCE} <= {{now}})"
 _LEASE = """UPDATE executions SET status = 'running', runner = :runner, token = executions.token + 1,
     waiting = NULL, wake_at = NULL"""
 
@@ -58,21 +70,28 @@ def _next_head(after: Sequence[str], hint: str) -> str:
     return f"coalesce({', '.join(jumps)})"
 
 
-def _heads(hint: str) -> TextClause:
+def _look(hint: str, now: str) -> TextClause:
+    """The heads and the suspects at one stroke; suspects have the number 0."""
     here = ("h.project_id", "h.workflow_id", GATE.format("h."), "h.priority")
     return text(
         f"""WITH RECURSIVE head (id, number) AS (
             SELECT {_next_head((":project", ":workflow", ":gate", ":priority"), hint)}, 1
             UNION ALL
             SELECT {_next_head(here, hint)}, head.number + 1
-            FROM head JOIN executions AS h ON h.id = head.id WHERE head.number < :heads_max)
-        SELECT {_COLUMNS}, {_ACTIVE} FROM head JOIN executions AS e ON e.id = head.id ORDER BY head.number"""  # noqa: S608 - see above
+            FROM head JOIN executions AS h ON h.id = head.id WHERE head.number < :heads_max),
+        suspected (id) AS (
+            SELECT x.id FROM executions AS x WHERE {SUSPECTED.format("x.")} AND x.not_before <= {now}
+            AND {_DUE.format("x.", now=now)} ORDER BY x.not_before LIMIT :suspects_max)
+        SELECT {_COLUMNS}, {_ACTIVE}, head.number, {now} AS now FROM head JOIN executions AS e ON e.id = head.id
+        UNION ALL
+        SELECT {_COLUMNS}, {_ACTIVE}, 0, {now} FROM suspected JOIN executions AS e ON e.id = suspected.id"""  # noqa: S608 - see above
     )
 
 
 def _first_of_stream(hint: str, stream: Sequence[str], limit: str) -> str:
     names = ("x.project_id", "x.workflow_id", GATE.format("x."), "x.priority")
-    return f"""SELECT x.id FROM executions AS x {hint} WHERE {CLAIMABLE.format("x.")} AND {_DUE.format("x.")}
+    return f"""SELECT x.id FROM executions AS x {hint} WHERE {CLAIMABLE.format("x.")}
+        AND {_DUE.format("x.", now=":now")}
         AND {" AND ".join(f"{name} = {value}" for name, value in zip(names, stream, strict=True))}
         ORDER BY {SINCE.format("x.")}, x.id LIMIT {limit}"""  # noqa: S608 - see above
 
@@ -84,12 +103,9 @@ _GIVEN_STREAMS = "jsonb_array_elements(CAST(:streams AS jsonb)) AS s (value)"
 
 _MICROS = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 _NOW = text(f"SELECT {_MICROS}")
-_OFF = ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")
-_BEGIN = text(
-    f"""SELECT {_MICROS}, set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
-    {", ".join(f"set_config('enable_{name}', 'off', true)" for name in _OFF)}"""
-)
-_HEADS = {SQLITE: _heads(_INDEX), POSTGRES: _heads("")}
+# Of the statement and not of the clock: only what stays the same within a statement can be looked up in an index.
+_STATEMENT_MICROS = "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)"
+_LOOK = {SQLITE: _look(_INDEX, ":now"), POSTGRES: _look("", _STATEMENT_MICROS)}
 _STREAMS = {
     SQLITE: text(
         f"""SELECT {_COLUMNS} FROM json_each(:streams) AS s CROSS JOIN executions AS e
@@ -101,10 +117,6 @@ _STREAMS = {
         JOIN executions AS e ON e.id = first.id"""  # noqa: S608 - see above
     ),
 }
-_SUSPECTS = text(
-    f"""SELECT {_COLUMNS}, {_ACTIVE} FROM executions AS e WHERE {SUSPECTED.format("e.")} AND e.not_before <= :now
-    AND {_DUE.format("e.")} ORDER BY e.not_before LIMIT :suspects_max"""  # noqa: S608 - see above
-)
 _TAKE_IDS = text(f"{_LEASE} WHERE id IN (SELECT value FROM json_each(:ids)) RETURNING *")  # noqa: S608 - see above
 _TAKE_STREAMS = text(
     f"""WITH due AS MATERIALIZED (
@@ -132,6 +144,20 @@ class Head:
         return position_of(self.candidate)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a claim finds first: heads of streams in the order of the index, and suspects. `now` is 0 with neither."""
+
+    now: int
+    heads: Sequence[Head]
+    doubtful: Sequence[Head]
+
+    @property
+    def limited(self) -> bool:
+        """Whether some of it is to pass a limit."""
+        return any(head.candidate.gate for head in (*self.heads, *self.doubtful))
+
+
 def position_of(candidate: Candidate) -> Position:
     """The place of the candidate's stream in the index."""
     return candidate.project_id, candidate.workflow_id, candidate.gate, candidate.priority
@@ -145,37 +171,41 @@ def database_now(conn: Connection) -> int:
     return now
 
 
-def begin(conn: Connection) -> int:
-    """The database's time; PostgreSQL is also told to keep to the indexes in this transaction, and to its plans.
-
-    Its statistics lag behind a queue that fills and empties in seconds. With nothing left but the indexes, and one row
-    after the other looked up in them, there is one plan for an empty queue and for a full one; so it is made once a
-    connection. Planning costs more than all the rest of a claim: 3 ms against 1.
-    """
+def look(conn: Connection, after: Position, *, suspects: bool) -> Look:
+    """The heads of up to HEADS_MAX streams behind a position, and with `suspects` those whose back-off is over."""
+    values: dict[str, Any] = dict(zip(("project", "workflow", "gate", "priority"), after, strict=True))
+    values |= {"heads_max": HEADS_MAX, "suspects_max": SUSPECTS_MAX if suspects else 0}
     if conn.dialect.name == SQLITE:
-        return database_now(conn)
-    now: int = conn.execute(_BEGIN).scalar_one()
-    return now
-
-
-def read_heads(conn: Connection, after: Position, now: int) -> list[Head]:
-    """The heads of up to HEADS_MAX streams behind a position, in the order of the index."""
-    place = dict(zip(("project", "workflow", "gate", "priority"), after, strict=True))
-    rows = conn.execute(_HEADS[conn.dialect.name], {**place, "heads_max": HEADS_MAX}).mappings()
-    return [Head(_candidate(row), row["status"] == "queued" or row["since"] <= now, row["active"]) for row in rows]
+        values["now"] = database_now(conn)
+    now, heads, doubtful = 0, list[tuple[int, Head]](), list[Head]()
+    # By their places and not by name: with many workflows these are most of the rows that a claim reads.
+    for id_, project, workflow, priority, status, most, since, gate, active, number, now in conn.execute(
+        _LOOK[conn.dialect.name], values
+    ):
+        candidate = Candidate(id_, project, workflow, priority, since, gate, most, suspect=not number)
+        if number:
+            heads.append((number, Head(candidate, status == "queued" or since <= now, active)))
+        else:  # Suspects belong to no stream.
+            doubtful.append(Head(candidate, due=True, active=active))
+    return Look(now, [head for _, head in sorted(heads, key=itemgetter(0))], doubtful)
 
 
 def read_streams(conn: Connection, positions: Iterable[Position], depth: int, now: int) -> list[Candidate]:
     """The first `depth` of each stream that are due."""
     streams = orjson.dumps(list(positions)).decode()
     rows = conn.execute(_STREAMS[conn.dialect.name], {"streams": streams, "depth": depth, "now": now}).mappings()
-    return [_candidate(row) for row in rows]
-
-
-def read_suspects(conn: Connection, now: int) -> list[Head]:
-    """Suspects whose back-off is over; they belong to no stream."""
-    rows = conn.execute(_SUSPECTS, {"suspects_max": SUSPECTS_MAX, "now": now}).mappings()
-    return [Head(_candidate(row, suspect=True), due=True, active=row["active"]) for row in rows]
+    return [
+        Candidate(
+            id=row["id"],
+            project_id=row["project_id"],
+            workflow_id=row["workflow_id"],
+            priority=row["priority"],
+            since=row["since"],
+            gate=row["gate"],
+            limit_max=row["limit_max"],
+        )
+        for row in rows
+    ]
 
 
 def take(conn: Connection, runner: str, chosen: Sequence[Candidate], now: int) -> list[Row]:
@@ -197,16 +227,3 @@ def take(conn: Connection, runner: str, chosen: Sequence[Candidate], now: int) -
         "suspects": orjson.dumps([candidate.id for candidate in chosen if candidate.suspect]).decode(),
     }
     return list(conn.execute(_TAKE_STREAMS, values).mappings())
-
-
-def _candidate(row: Row, *, suspect: bool = False) -> Candidate:
-    return Candidate(
-        id=row["id"],
-        project_id=row["project_id"],
-        workflow_id=row["workflow_id"],
-        priority=row["priority"],
-        since=row["since"],
-        gate=row["gate"],
-        limit_max=row["limit_max"],
-        suspect=suspect,
-    )

@@ -1,4 +1,7 @@
-"""What is stored of executions that were just claimed and never began: of all of them in two statements."""
+"""What is stored of executions that were just claimed and never began: of all of them in one statement.
+
+A second one reads signals, which hardly any of them has.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,8 @@ _GIVEN = {
 }
 _EVENTS = {
     dialect: text(
-        f"""SELECT e.execution_id, e.seq, e.type, e.version, e.at, e.encoding, e.payload
+        f"""SELECT EXISTS (SELECT 1 FROM signals AS s WHERE s.execution_id = given.id),
+        e.execution_id, e.seq, e.type, e.version, e.at, e.encoding, e.payload
         FROM {given} JOIN events AS e ON e.execution_id = given.id ORDER BY e.execution_id, e.seq"""  # noqa: S608 - constants
     )
     for dialect, given in _GIVEN.items()
@@ -35,9 +39,11 @@ def read_unbegun(conn: Connection, execution_ids: Sequence[str]) -> Mapping[str,
     """By the id of each."""
     ids = {"ids": orjson.dumps(list(execution_ids)).decode()}
     events: defaultdict[str, list[StoredEvent]] = defaultdict(list)
-    for execution_id, *row in conn.execute(_EVENTS[conn.dialect.name], ids):
+    signalled = False
+    for has_signals, execution_id, *row in conn.execute(_EVENTS[conn.dialect.name], ids):
+        signalled = signalled or bool(has_signals)
         events[execution_id].append(event_of(row))
     signals: defaultdict[str, list[Signal]] = defaultdict(list)
-    for signal in map(signal_of, conn.execute(_SIGNALS[conn.dialect.name], ids).mappings()):
+    for signal in map(signal_of, conn.execute(_SIGNALS[conn.dialect.name], ids).mappings()) if signalled else ():
         signals[signal.execution_id].append(signal)
     return {id_: Unbegun(tuple(events[id_]), tuple(signals[id_])) for id_ in execution_ids}

@@ -21,6 +21,7 @@ FAMILIES = {
     "flow": "which way items go",
     "data": "what becomes of the items",
     "files": "files of the server",
+    "table": "large tables, by reference",
     "http": "other systems",
 }
 
@@ -86,6 +87,8 @@ def _facts(spec: NodeSpec) -> Iterator[Sequence[str]]:
     yield "runs without items", "yes" if spec.run_on_empty else "only with `run_on_empty`"
     if spec.heavy:
         yield "place", "heavy: runs in a segment of its own, on another runner where there is one"
+    if spec.runtime_env is not None:
+        yield "runtime environment on Ray", code(spec.runtime_env)
 
 
 def _ports(ports: Ports, examples: Sequence[Example]) -> str:
@@ -128,6 +131,8 @@ def _credentials(spec: NodeSpec) -> Iterator[str]:
 def _example(example: Example) -> str:
     parts = [f"### {example.title}", "Parameters:", json_block(dict(example.params))]
     parts += ["Given:", json_block(_plain(example.given))]
+    for rows_of_table in example.tables:
+        parts += ["Carrying the table:", json_block(list(rows_of_table))]
     if example.answers:
         parts += ["While the server answers:", json_block([_answer(answer) for answer in example.answers])]
     if example.callee:
@@ -135,6 +140,8 @@ def _example(example: Example) -> str:
     for path, content in example.files.items():
         parts += [f"While {code(path)} holds:", block("text", content.rstrip())]
     parts += ["Gives, by port:", json_block(_plain(example.expect))]
+    for rows_of_table in example.makes:
+        parts += ["And the table:", json_block(list(rows_of_table))]
     for path, content in example.writes.items():
         parts += [f"And leaves in {code(path)}:", block("text", content.rstrip())]
     if example.responds is not None:

@@ -67,7 +67,14 @@ class OnRay:
         """Nothing to let go of."""
 
 
-NODE = {"id": "4d2f", "host": "one", "alive": False, "resources": {"CPU": 4.0}, "available": {}}
+NODE = {
+    "id": "4d2f",
+    "host": "one",
+    "alive": False,
+    "resources": {"CPU": 4.0},
+    "available": {},
+    "labels": {"tier": "gpu"},
+}
 
 
 async def test_the_nodes_of_a_ray_that_it_is_attached_to_are_shown_with_the_dead_ones(server: HttpServer) -> None:

@@ -28,6 +28,7 @@ FILE = "ledger.jsonl"
 #: Who is to be `signed` sends it in the header Authorization.
 TOKEN = "crash-ledger-token-5b0c"
 END_SECONDS = 10.0
+IDLE_SECONDS_MAX = 3600
 
 
 class Effect(NamedTuple):
@@ -147,7 +148,12 @@ async def _serve(directory: Path) -> None:
     ]
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         config = uvicorn.Config(
-            Starlette(routes=routes), log_level="critical", access_log=False, timeout_graceful_shutdown=1
+            Starlette(routes=routes),
+            log_level="critical",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            # It hangs up on nobody: a request that meets that is lost, whoever is killed elsewhere.
+            timeout_keep_alive=IDLE_SECONDS_MAX,
         )
         sys.stdout.write(orjson.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}).decode() + "\n")
         sys.stdout.flush()

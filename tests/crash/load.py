@@ -3,13 +3,14 @@
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.crash.ledger import RunningLedger
 from tests.crash.orders import Order, Orders
 from tests.crash.server import Server
-from tests.crash.shape import SHAPES
+from tests.crash.shape import SHAPES, Shape
 from tests.crash.verdict import Verdict, judge
 
 #: Long enough for a killed server's executions to make a step before the next kill: three without one are poison.
@@ -17,6 +18,8 @@ ALIVE_SECONDS = (2.0, 5.0)
 DEAD_SECONDS = (0.0, 1.5)
 DELAYS = (0.0, 0.0, 0.02, 0.2)
 STUCK_SECONDS = 60.0
+#: What comes in: every shape that bears it that servers are down for longer.
+PATIENT = tuple(shape for shape in SHAPES.values() if not shape.hurries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +33,40 @@ class Load:
 
 def under_load(servers: Sequence[Server], ledger: RunningLedger, orders: Orders, load: Load, what: str) -> Verdict:
     """Kill one of the servers again and again while orders come in; at least one stays where there are several."""
-    sent: list[Order] = []
     first_death = {server.port: len(server.deaths) for server in servers}
-    over = threading.Event()
-    sender = threading.Thread(target=_send, args=(servers, orders, load, sent, over), name="load")
-    sender.start()
-    try:
+    with sending(servers, orders, load) as sent:
         _kill_at_random(servers, load)
-    finally:
-        over.set()
-        sender.join()
     orders.acknowledge(servers[0], sent, STUCK_SECONDS)
     deaths = sorted(death for server in servers for death in server.deaths[first_death[server.port] :])
     return judge(servers[0], ledger, sent, deaths, STUCK_SECONDS, f"{what}, seed {load.seed}")
 
 
-def _send(servers: Sequence[Server], orders: Orders, load: Load, sent: list[Order], over: threading.Event) -> None:
+@contextmanager
+def sending(
+    servers: Sequence[Server],
+    orders: Orders,
+    load: Load,
+    *,
+    shapes: Sequence[Shape] = PATIENT,
+    delays: Sequence[float] = DELAYS,
+) -> Iterator[list[Order]]:
+    """Send orders at a steady rate until the end of the block, each to one of the servers; the list of them grows."""
     rng = random.Random(f"{load.seed} orders")
-    shapes = [shape for shape in SHAPES.values() if not shape.hurries]
-    while not over.wait(1 / load.per_second):
-        server, shape, delay = rng.choice(servers), rng.choice(shapes), rng.choice(DELAYS)
-        sent.append(orders.send(server, shape, delay_seconds=delay))
+    sent: list[Order] = []
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.wait(1 / load.per_second):
+            server, shape, delay = rng.choice(servers), rng.choice(shapes), rng.choice(delays)
+            sent.append(orders.send(server, shape, delay_seconds=delay))
+
+    sender = threading.Thread(target=send, name="load")
+    sender.start()
+    try:
+        yield sent
+    finally:
+        over.set()
+        sender.join()
 
 
 def _kill_at_random(servers: Sequence[Server], load: Load) -> None:

@@ -1,11 +1,12 @@
 """What a run of the crash matrix came to: tables for docs/reliability.md and sums for build/crash_matrix.json."""
 
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import orjson
 
@@ -46,7 +47,7 @@ class Report:
         load = [row for row in self.rows if row.shape not in SHAPES]
         trials = [row for row in self.rows if row.shape in SHAPES]
         faults = [row for row in trials if row.fault is not None]
-        parts = [_head(self.seed), "By shape:", _table("shape", trials, lambda row: row.shape)]
+        parts = [made_by("crash-matrix", self.seed), "By shape:", _table("shape", trials, lambda row: row.shape)]
         parts += ["By transition:", _table("transition", faults, _transition)]
         parts += ["At random moments:", _table("load", load, lambda row: row.shape)] if load else []
         return "\n\n".join([*parts, _recovery("Kills at a transition", trials), _recovery("Kills under load", load)])
@@ -54,20 +55,33 @@ class Report:
 
 def write(report: Report) -> None:
     """Put the tables between the marks of the page, and the sums into the file of figures."""
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, behind = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{report.text().strip()}\n\n{END}{behind}")
-    total = report.total
-    figures = {"commit": _git("rev-parse", "HEAD"), "modified": _modified(), "seed": report.seed}
-    figures |= {name: getattr(total, name) for name in SUMS}
-    FIGURES.parent.mkdir(exist_ok=True)
-    FIGURES.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+    put_between(PAGE, BEGIN, END, report.text())
+    put_figures(FIGURES, report.seed, sums_of(report.total))
 
 
-def _head(seed: int) -> str:
+def put_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two marks of a page."""
+    before, _, rest = page.read_text().partition(begin)
+    _, _, behind = rest.partition(end)
+    page.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{behind}")
+
+
+def put_figures(path: Path, seed: int, figures: Mapping[str, Any]) -> None:
+    """Write a file for programs, with what it was made from."""
+    made_from = {"commit": _git("rev-parse", "HEAD"), "modified": _modified(), "seed": seed}
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(orjson.dumps(made_from | dict(figures), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def sums_of(verdict: Verdict) -> dict[str, int]:
+    """Its sums by name."""
+    return {name: getattr(verdict, name) for name in SUMS}
+
+
+def made_by(target: str, seed: int) -> str:
+    """The sentence that says where figures come from."""
     commit = _git("rev-parse", "--short", "HEAD") + (" with changes" if _modified() else "")
-    return f"Made by `make crash-matrix` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}, seed {seed}."
+    return f"Made by `make {target}` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}, seed {seed}."
 
 
 def _table(title: str, rows: Iterable[Row], name_of: Callable[[Row], str]) -> str:

@@ -54,6 +54,11 @@ class Server:
         return self._serving
 
     @property
+    def running(self) -> bool:
+        """Whether a process was started since the last one died."""
+        return self._serving is not None
+
+    @property
     def client(self) -> httpx2.Client:
         """A client of the API, with the owner's key."""
         return self.serving.client

@@ -1,6 +1,6 @@
 """The verdict over crashed executions: what the ledger outside and the journals inside say became of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.crash.audit import unrecorded
@@ -39,9 +39,18 @@ class Verdict:
 
 
 def judge(
-    server: Server, ledger: RunningLedger, orders: Sequence[Order], deaths: Sequence[float], seconds: float, what: str
+    server: Server,
+    ledger: RunningLedger,
+    orders: Sequence[Order],
+    deaths: Sequence[float],
+    seconds: float,
+    what: str,
+    *,
+    hits: Callable[[Sequence[JournaledEvent]], Sequence[float]] | None = None,
 ) -> Verdict:
     """Wait until the orders have come to their end, and judge them. `server` tells their state; `what` names them.
+
+    `hits` are those of the deaths that hit the execution of a journal, where not each death hits them all.
 
     Lost: acknowledged, and unknown, or ended otherwise than its shape or without all of its effects; also uses of a
     credential that are not on record. Stuck: never acknowledged, or without an end after `seconds`. Duplicated: effects
@@ -62,8 +71,9 @@ def judge(
             verdict.findings.append(f"{where} is lost: {_fate(server, order, status)}, {absent.get(order.id)} missing")
         if status != "unknown":
             events = events_of(server, str(order.execution_id))
-            verdict.resumed += any(_survived(events, death) for death in deaths)
-            verdict.recovery_seconds += recoveries(events, deaths)
+            hit = deaths if hits is None else hits(events)
+            verdict.resumed += any(_survived(events, death) for death in hit)
+            verdict.recovery_seconds += recoveries(events, hit)
     for effect in sorted(unrecorded(server, ledger, orders)):
         verdict.lost += 1
         verdict.findings.append(f"{what}: the use of a credential for {effect} is not on record")

@@ -3,12 +3,15 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from httpcore2._async import http11
 
 from budflow.egress.client import TimedOut
 from budflow.egress.policy import AddressPolicy, AddressRefused, IpAddress, parse_allow
@@ -161,6 +164,26 @@ async def test_a_connection_is_used_again_unless_its_server_has_closed_it(
         await server.all_closed()
         # A request that writes is not sent again: a connection that is gone must be known before.
         assert (await client.send(request(f"{origin}/open", method="POST"))).status == 200
+        assert server.connections == 2
+
+
+async def test_a_connection_is_not_used_again_when_its_server_may_be_about_to_close_it(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uvicorn, Node.js and Apache close what was idle for 5 s: a request that is on its way then is lost."""
+    later = 0.0
+    monkeypatch.setattr(http11, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
+    client = make_client("127.0.0.1", resolve=FakeNames(["127.0.0.1"]))
+
+    async with serving() as server:
+        server.answers |= {"/open": reply(200)}
+        url = f"http://api.example:{server.port}/open"
+        await client.send(request(url))
+        later += 2
+        await client.send(request(url))
+        assert server.connections == 1
+        later += 4.5
+        await client.send(request(url))
         assert server.connections == 2
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from budflow.execution.active import Active
+from budflow.execution.heavy import Heavy
 from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import Heavy
 from budflow.execution.supervisor import Supervisor
 from budflow.execution.tools import Tools
 from budflow.model import event as e

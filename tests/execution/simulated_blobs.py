@@ -7,6 +7,7 @@ from random import Random
 from typing import BinaryIO
 
 from budflow.execution.blobs import BlobMissing, BlobUnwritable
+from budflow.model.blobs import Buffer
 from budflow.model.item import BlobRef
 
 
@@ -33,6 +34,9 @@ class SimulatedBlobs:
             raise BlobMissing(f"There is no blob {sha256}.")
         return blob[start : start + size]
 
+    def view(self, project_id: str, sha256: str) -> None:
+        """Nothing is mapped."""
+
     def scratch(self) -> BinaryIO:
         return tempfile.TemporaryFile(buffering=0)  # type: ignore[return-value] # a raw file, as the port asks for
 
@@ -44,7 +48,7 @@ class SimulatedWriter:
         self._blobs, self._project_id = blobs, project_id
         self._written = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         if self._blobs.random.random() < self._blobs.faulty:
             raise BlobUnwritable("The disk is full, on purpose.")
         self._written += data

@@ -7,9 +7,9 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta, tzinfo
-from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType, SimpleNamespace
 from typing import Any, Self
 
@@ -145,12 +145,23 @@ def simulate(main: Coroutine[Any, Any, None]) -> None:
         assert not left, f"tasks left behind: {left}"
         assert not loop.timers(), f"timers left behind: {loop.timers()}"
     finally:
-        for task in asyncio.all_tasks(loop):
+        _end_all(loop)
+        loop.close()
+
+
+def _end_all(loop: SimulatedLoop) -> None:
+    """End what a failed simulation left behind, and what that begins: else the collector would do it at any time, in
+    the middle of another one, and what is begun then never gets its turn, of which Python warns.
+    """
+    ended: set[asyncio.Task[Any]] = set()
+    while left := asyncio.all_tasks(loop) - ended:
+        for task in left:
             task._log_destroy_pending = False  # type: ignore[attr-defined] # a failure is told once
             coroutine = task.get_coro()
-            if isinstance(coroutine, CoroutineType) and getcoroutinestate(coroutine) == CORO_CREATED:
-                coroutine.close()  # In a world that failed it never had its turn, of which nobody is to be warned.
-        loop.close()
+            if isinstance(coroutine, CoroutineType):
+                with suppress(RuntimeError):  # It would wait for something, or needs a loop that runs.
+                    coroutine.close()
+        ended |= left
 
 
 def _clock(loop: SimulatedLoop) -> type[datetime]:

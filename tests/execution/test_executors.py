@@ -1,94 +1,30 @@
 """Executions in process and on Ray: one engine, so the same workflows leave the same journals."""
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.ports import Executor
-from budflow.execution.process_pool import ProcessPool
 from budflow.model import event as e
-from budflow.runner import open_hand_over
 from tests.egress.loopback import Loopback, reply, serving
+from tests.execution.everywhere import (
+    Played,
+    in_process,
+    office_with,
+    played_in_process,
+    played_on_local_ray,
+    played_on_nodes,
+)
 from tests.execution.fakes import until
-from tests.execution.heavy_nodes import open_test_runner
-from tests.execution.office import RUNNER, Flow, Office
+from tests.execution.office import Flow, Office
+from tests.golden.cases import CASES
 from tests.until import until as eventually
 
 ON_RAY = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
-SET = "data.set"
-FAIL = {"type": "flow.stop_and_error", "params": {"message": "no"}}
-
-
-def setting(**values: Any) -> dict[str, Any]:
-    return {"type": SET, "params": {"values": values}}
-
-
-def chain(length: int, items: list[dict[str, Any]]) -> Flow:
-    nodes = {f"n{i}": setting(**{f"v{i}": "{{ $json.a + " + str(i) + " }}"}) for i in range(length)}
-    return Flow(nodes, ["start > n0", *(f"n{i} > n{i + 1}" for i in range(length - 1))], items)
-
-
-BRANCHES = Flow(
-    {
-        "check": {"type": "flow.if", "params": {"condition": "{{ $json.a > 1 }}"}},
-        "yes": setting(b="{{ $node.start.json.a * 10 }}"),
-        "no": setting(b=0),
-        "join": {"type": "flow.merge"},
-    },
-    ["start > check", "check.true > yes", "check.false > no", "yes > join", "no > join"],
-    [{"a": 1}, {"a": 2}, {"a": 3}],
-)
-CALLEE = Flow({"double": setting(a="{{ $json.a * 2 }}")}, ["start > double"])
-CALLING = Flow(
-    {"call": {"type": "flow.sub_workflow", "params": {"workflow": "wf_double"}}, "after": setting(seen=True)},
-    ["start > call", "call > after"],
-    [{"a": 1}, {"a": 2}],
-    {"wf_double": CALLEE},
-)
-CALLING_A_FAILURE = Flow(
-    {"call": {"type": "flow.sub_workflow", "params": {"workflow": "wf_failing"}}},
-    ["start > call"],
-    callees={"wf_failing": Flow({"fail": FAIL}, ["start > fail"])},
-)
-HEAVY = Flow(
-    {
-        "set": setting(b="{{ $json.a * 2 }}", tag="{{ $item }}"),
-        "keep": {"type": "flow.filter", "params": {"condition": "{{ $json.a != 2 }}"}},
-        "heavy": {
-            **setting(
-                c="{{ $node.set.json.tag }}/{{ $node.start.items.length() }}/{{ $execution.mode }}",
-                b="{{ $now.year() }}",
-            ),
-            "resources": {"num_cpus": 1},
-        },
-        "sort": {
-            "type": "data.sort",
-            "params": {"by": [{"field": "a", "order": "desc"}]},
-            "resources": {"num_cpus": 1},
-        },
-    },
-    ["start > set", "set > keep", "keep.kept > heavy", "heavy > sort"],
-    [{"a": 1}, {"a": 2}, {"a": 3}],
-)
-
-
-def with_failure(on_error: str) -> Flow:
-    failing = {**setting(x="{{ 1 / $json.a }}"), "on_error": on_error}
-    port = "after > end" if on_error != "error_output" else "bad.error > end"
-    nodes = {"bad": failing, "after": {"type": "flow.no_op"}, "end": {"type": "flow.no_op"}}
-    return Flow(nodes, ["start > bad", "bad > after", port], [{"a": 1}, {"a": 0}])
-
-
-def heavy_failure(on_error: str) -> Flow:
-    flow = with_failure(on_error)
-    nodes = {**flow.nodes, "bad": {**flow.nodes["bad"], "resources": {"num_cpus": 1}}}
-    return Flow(nodes, flow.edges, flow.items)
+ON_NODES = [*ON_RAY, pytest.mark.process, pytest.mark.postgres]
 
 
 def fetching(origin: str, **more: Any) -> dict[str, Any]:
@@ -97,43 +33,6 @@ def fetching(origin: str, **more: Any) -> dict[str, Any]:
         "params": {"url": f"{origin}/thing", "method": "POST", "body": "{{ $json }}"},
         **more,
     }
-
-
-PURE = {
-    "a chain": (chain(10, [{"a": 1}, {"a": 2}]), "succeeded"),
-    "branches and a join": (BRANCHES, "succeeded"),
-    "a called workflow": (CALLING, "succeeded"),
-    "a called workflow that fails": (CALLING_A_FAILURE, "failed"),
-    "a failure that stops": (with_failure("stop"), "failed"),
-    "a failure that passes on": (with_failure("continue"), "succeeded"),
-    "a failure that leaves by its own port": (with_failure("error_output"), "succeeded"),
-    "heavy nodes": (HEAVY, "succeeded"),
-    "a failing item of a heavy node": (heavy_failure("continue"), "succeeded"),
-    "a heavy node that stops": (heavy_failure("stop"), "failed"),
-    "an answer": (
-        Flow({"answer": {"type": "http.respond", "params": {"body": "{{ $json }}"}}}, ["start > answer"]),
-        "succeeded",
-    ),
-}
-
-
-@asynccontextmanager
-async def in_process() -> AsyncIterator[Executor]:
-    pool = ProcessPool(functools.partial(open_test_runner, ("127.0.0.1",)), size=1, hand_over=open_hand_over())
-    opened = open_test_runner(heavy=pool)
-    yield InProcessExecutor(opened.tools, RUNNER)
-    await pool.close()
-    await opened.close()
-
-
-@asynccontextmanager
-async def office_with(executor: Executor) -> AsyncIterator[Office]:
-    office = Office(executor)
-    await office.supervisor.start()
-    await until(lambda: not office.supervisor.intake.queued)
-    async with asyncio.timeout(60):
-        yield office
-    await office.supervisor.stop(0.1)
 
 
 @pytest.fixture(params=["inprocess", pytest.param("ray", marks=ON_RAY)])
@@ -153,19 +52,41 @@ async def loopback() -> AsyncIterator[Loopback]:
         yield server
 
 
-@pytest.mark.ray
-@pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize(("flow", "status"), PURE.values(), ids=PURE.keys())
-async def test_both_executors_leave_the_same_journal(flow: Flow, status: str, ray_executor: Executor) -> None:
-    async with in_process() as executor, office_with(executor) as office:
-        here = await office.run(flow)
-        expected = await office.comparable(here.execution.id)
-    async with office_with(ray_executor) as office:
-        there = await office.run(flow)
-        assert await office.comparable(there.execution.id) == expected
-    assert there.result().to_json() == here.result().to_json()
-    assert there.finished is not None
-    assert there.finished.status == status
+@pytest.fixture(scope="module")
+def played_here() -> Played:
+    """What every workflow comes to in process."""
+    return played_in_process(CASES)
+
+
+@pytest.fixture(scope="module")
+def played_there(request: pytest.FixtureRequest) -> Played:
+    """The same on Ray."""
+    if request.param == "local":
+        return played_on_local_ray(CASES, request.getfixturevalue("ray_session"))
+    return played_on_nodes(CASES, request.getfixturevalue("two_nodes"), request.getfixturevalue("postgres_server"))
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "played_there",
+    [pytest.param("local", marks=ON_RAY), pytest.param("two nodes", marks=ON_NODES)],
+    indirect=True,
+)
+def test_every_workflow_leaves_the_same_journal_everywhere(
+    name: str, played_here: Played, played_there: Played
+) -> None:
+    here, there = played_here[name], played_there[name]
+
+    assert (here.status, there.status) == (CASES[name].status, CASES[name].status)
+    assert there.journal == here.journal
+    assert there.log == here.log
+
+
+@pytest.mark.parametrize("played_there", [pytest.param("two nodes", marks=ON_NODES)], indirect=True)
+def test_heavy_segments_run_on_both_nodes(played_there: Played) -> None:
+    [(name, case)] = [(name, case) for name, case in CASES.items() if case.meets]
+
+    assert len({played_there[name].places[node] for node in case.meets}) == 2
 
 
 @pytest.mark.ray

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from budflow.execution import lists as module
 from budflow.execution.blobs import BlobCorrupt, BlobMissing
 from budflow.execution.lists import ListStore
 from budflow.model.item import BlobRef, Item, ItemError, ItemList
@@ -162,3 +163,20 @@ def test_another_process_gets_the_same_lists(lists: ListStore) -> None:
     there: ListStore = pickle.loads(pickle.dumps(lists))
 
     assert len(list(there.stored("default", ref).items)) == 10
+
+
+def test_a_list_tells_which_blobs_its_items_refer_to(lists: ListStore) -> None:
+    one, two = BlobRef("a" * 64, 3), BlobRef("b" * 64, 4, "text/plain", "b.txt")
+    items = [Item({}, {"one": one}), Item({}), Item({}, {"one": one, "two": two})]
+
+    ref = write(lists, ItemList(items, [0, 1, 2]), chunk_bytes=1)
+
+    assert ref.binary == ((one.sha256, 3), (two.sha256, 4))
+
+
+def test_there_is_a_limit_to_the_blobs_that_a_list_refers_to(lists: ListStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BINARY_MAX", 1)
+    items = [Item({}, {"file": BlobRef(name * 64, 3)}) for name in "ab"]
+
+    with pytest.raises(EventUnwritable, match="can refer to 1 blobs"):
+        write(lists, ItemList(items, [0, 1]))

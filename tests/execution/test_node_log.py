@@ -231,3 +231,17 @@ async def test_no_line_is_lost_or_repeated_however_it_is_flushed() -> None:
 
     told = [message for event in journal for message in messages(event.log)] + messages(log.end())
     assert told == [f"{number}" for number in range(50)]
+
+
+def test_what_had_no_room_in_another_process_is_counted_as_if_it_had_been_logged_here() -> None:
+    far, here = NodeLog(ExecutionLog(lambda: NOW), "a"), ExecutionLog(lambda: NOW)
+    near = NodeLog(here, "a")
+    for number in range(module.RUN_LINES_MAX + 3):
+        far.add("info", f"line {number}", {}, None)
+    lines, missed = far.sent()
+    near.receive(0, lines)
+    near.miss(missed)
+
+    assert (len(lines), missed) == (module.RUN_LINES_MAX, 3)
+    assert near.end()[-1].message.startswith("3 more lines were dropped")
+    assert here.lines == module.EXECUTION_LINES_MAX - module.RUN_LINES_MAX

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from budflow.execution.blobs import BlobStore
+from budflow.execution.lists import ListStore
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import Work
 from budflow.execution.process_pool import ProcessPool
@@ -21,6 +23,9 @@ from budflow.model.execution import Execution, Place
 from budflow.model.identity import utc_now
 from budflow.model.item import Item
 from budflow.runner import open_hand_over
+from budflow.storage.blobs.directory import DirectoryBlobs
+from budflow.storage.blobs.place import S3Place, read_blob_url
+from budflow.storage.blobs.s3.store import S3Blobs
 from tests.canaries.canary import Search
 from tests.execution.fakes import FakeHttp
 from tests.execution.heavy_nodes import TESTING, bearer, open_test_runner
@@ -37,6 +42,7 @@ async def pool() -> AsyncIterator[ProcessPool]:
 async def run(
     pool: ProcessPool,
     node: dict[str, Any],
+    item: Item = Item({}),  # noqa: B008 - it is never changed
     *,
     reopen: Callable[[], OpenCredential] | None = None,
     **credentials: OpenCredential,
@@ -44,7 +50,6 @@ async def run(
     document = Flow({"it": node}, ["start > it"]).document("test")
     plan = compile_plan(check(document, TESTING).require("run"), TESTING)
     execution = Execution("exe_1", "default", "wf_1", 1, "api", "running", utc_now())
-    item = Item({})
     node_run = NodeRun(
         node=plan.nodes[plan.index["it"]],
         items=[item],
@@ -87,6 +92,15 @@ async def test_a_process_that_died_is_replaced(pool: ProcessPool) -> None:
     assert pid_in(after) != pid_in(before)
 
 
+async def test_a_node_that_asks_for_labels_of_ray_nodes_is_not_run_somewhere_else(pool: ProcessPool) -> None:
+    resources = {"num_cpus": 2, "labels": {"zone": "!us"}}
+    refused, _ = await run(pool, {"type": "test.where", "resources": resources})
+
+    assert refused.failed[0].code == "node.labels_need_ray"
+    assert "zone=!us" in refused.failed[0].message
+    assert "main" not in refused.ports
+
+
 async def test_a_cancelled_segment_frees_its_place(pool: ProcessPool) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
@@ -101,6 +115,50 @@ async def test_a_time_limit_ends_a_computation(pool: ProcessPool) -> None:
     result, _ = await run(pool, {"type": "test.block", "params": {"seconds": 60}, "timeout_seconds": 0.1})
 
     assert result.failed[0].code == "node.timed_out"
+
+
+# --- blobs ---
+
+WRITE = {"type": "test.write_blob", "params": {"text": "some bytes"}}
+READ = {"type": "test.read_blob"}
+
+
+async def written_and_read(blobs: BlobStore) -> tuple[Item, int]:
+    """What a node of another process read of what one wrote there, and the id of that process."""
+    pool = ProcessPool(functools.partial(open_test_runner, (), lists=ListStore(blobs)), size=1)
+    try:
+        written, place = await run(pool, WRITE)
+        [item] = written.ports["main"][0]
+        read, _ = await run(pool, READ, item)
+        assert not read.failed, read.failed
+        return read.ports["main"][0][0], place.pid
+    finally:
+        await pool.close()
+
+
+async def test_a_node_in_another_process_reads_and_writes_blobs_there(tmp_path: Path) -> None:
+    blobs = DirectoryBlobs(tmp_path)
+
+    item, pid = await written_and_read(blobs)
+
+    hashed = hash_of("some bytes")
+    assert item.json == {"pid": pid, "whole": hashed, "streamed": hashed, "readonly": True}
+    assert blobs.read("default", hashed, 0, 100) == b"some bytes"
+
+
+async def test_it_does_so_in_a_bucket(s3_url: str) -> None:
+    place = read_blob_url(s3_url)
+    assert isinstance(place, S3Place)
+
+    item, _ = await written_and_read(S3Blobs(place))
+
+    assert item.json["whole"] == hash_of("some bytes")
+
+
+async def test_without_a_blob_store_it_is_told_so(pool: ProcessPool) -> None:
+    result, _ = await run(pool, WRITE)
+
+    assert result.failed[0].code == "blob.no_store"
 
 
 # --- credentials ---

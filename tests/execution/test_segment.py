@@ -1,14 +1,19 @@
 """A segment as bytes gives what the same run gives in its own process."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
 
+from budflow.execution import spill
+from budflow.execution.blobs import BlobMissing
 from budflow.execution.lineage import NodeViews
+from budflow.execution.lists import ListStore
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.node_run import run_node
 from budflow.execution.produced import Produced
@@ -20,9 +25,11 @@ from budflow.model.failure import Failure
 from budflow.model.item import BlobRef, Item, ItemError, ItemList
 from budflow.model.journal import EventUnwritable
 from budflow.model.node import Batch, HttpCapability, Outputs
+from budflow.model.spilled import ListRef, Part, Spilled
 from budflow.nodes.registry import Registry
 from tests.execution.fakes import PLACE, REGISTRY, FakeHttp, plan_of
 from tests.execution.heavy_nodes import bearer
+from tests.execution.simulated_blobs import SimulatedBlobs
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ORIGIN = ItemList([Item({"n": 1}), Item({"n": 2}), Item({"n": 3})], [-1, -1, -1])
@@ -191,6 +198,52 @@ async def test_a_type_that_is_missing_there_fails_every_item() -> None:
 
     assert {failure.code for failure in result.failed.values()} == {"node.unknown_type"}
     assert len(result.failed) == 3
+
+
+async def test_a_run_that_fails_as_a_whole_does_so_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(batch: Batch[Any]) -> Iterator[Outputs]:
+        yield Outputs()
+        raise BlobMissing("There is no blob.")
+
+    run = run_of({"type": "data.sort", "params": {"by": [{"field": "n"}]}})
+    run = replace(run, node=replace(run.node, spec=replace(run.node.spec, call=gone)))
+
+    result = await elsewhere(run, Registry([run.node.spec]))
+
+    assert result == await run_node(run)
+    assert result.fatal is not None
+    assert result.fatal.code == "blob.missing"
+
+
+async def test_a_list_that_is_too_long_for_memory_goes_and_comes_back_by_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spill, "ITEMS_MAX", 100)
+    lists = ListStore(SimulatedBlobs(Random(0)))
+    writer = lists.open_writer("default", chunk_bytes=1_000)
+    writer.add([Item({"n": n}) for n in range(2_000)], range(2_000))
+    given = lists.stored("default", writer.finish())
+    run = run_of({"type": "data.sort", "params": {"by": [{"field": "n", "order": "desc"}]}})
+    run = replace(run, items=given.items, ports={"main": range(2_000)})
+
+    packed = pack(run, project_id="default")
+    back = unpack_result(await run_packed(packed, REGISTRY, Tools(PLACE, run.http, lists=lists)), run)
+
+    assert len(packed) < 5_000
+    assert back.ports == {}
+    result = lists.open("default", back.stored["main"])
+    assert [item.json["n"] for item in result.items] == list(range(1_999, -1, -1))
+    assert list(result.lineage) == list(range(1_999, -1, -1))
+
+
+async def test_a_process_that_has_no_blob_store_says_so() -> None:
+    items = Spilled([Part(0, 3, ListRef("a" * 64, 9, 3, 9, 9, "b" * 64))])
+    run = replace(run_of({"type": "data.sort", "params": {"by": [{"field": "n"}]}}), items=items)
+
+    result = await elsewhere(run)
+
+    assert result.fatal is not None
+    assert result.fatal.code == "blob.not_opened"
 
 
 def test_a_time_limit_leaves_the_other_process_the_time_to_keep_it_itself() -> None:

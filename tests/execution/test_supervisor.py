@@ -9,6 +9,7 @@ import pytest
 from budflow.execution.children import CALL_DEPTH_MAX
 from budflow.model import event as e
 from budflow.model.execution import ClaimLost, QueueFull
+from budflow.model.identity import utc_now
 from tests.execution.fakes import until
 from tests.execution.server import CALL, SET, Server, hang, serving
 
@@ -81,6 +82,21 @@ async def test_a_server_that_claims_nothing_runs_only_what_a_caller_waits_for() 
         assert [(await server.row(one)).status for one in (others, *waiting)] == ["queued"] * 3
         assert (await server.row(answered)).status == "succeeded"
         assert [claim.execution_id for claim, _ in await server.store.claim("worker", limit=9)] == [others, *waiting]
+
+
+async def test_only_what_ends_here_counts_for_how_much_is_asked_of_the_queue(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[None] = []
+    monkeypatch.setattr(server.supervisor.intake._pace, "end", lambda: ends.append(None))
+    await server.save("w", SET, ["start > set"])
+
+    server.supervisor.holding.deliver("exe_elsewhere", e.Continued(utc_now(), "test"))
+    assert ends == []
+
+    await server.ended((await server.submit("w"))[0])
+    await until(lambda: ends)
+    assert ends == [None]
 
 
 async def test_a_full_queue_refuses_before_anything_is_stored(server: Server) -> None:
@@ -256,3 +272,27 @@ async def test_static_data_is_committed_with_the_node_and_seen_by_the_next_execu
     outputs = [event.outputs for event in await server.events(second) if isinstance(event, e.NodeFinished)][-1]
     assert outputs["main"].to_json() == [{"id": 3}]
     assert len((await server.store.get_static("default", "w"))["new"]["seen"]) == 3
+
+
+async def test_what_is_held_by_the_newest_claim_is_not_given_up(server: Server) -> None:
+    release = hang(server)
+    await server.save("w", CALL, ["start > call"])
+    execution_id, _ = await server.submit("w")
+    token = (await server.row(execution_id)).token
+
+    assert not server.supervisor.drop(execution_id, token)
+    assert not server.supervisor.drop("exe_unknown", token + 1)
+    release.set()
+    assert (await server.ended(execution_id)).status == "succeeded"
+
+
+async def test_what_is_given_up_for_nothing_is_taken_up_again(server: Server) -> None:
+    release = hang(server)
+    await server.save("w", CALL, ["start > call"])
+    execution_id, active = await server.submit("w")
+    token = (await server.row(execution_id)).token
+
+    assert server.supervisor.drop(execution_id, token + 1)
+    release.set()
+    await until(lambda: server.supervisor.active(execution_id) not in (None, active))
+    assert (await server.ended(execution_id)).status == "succeeded"

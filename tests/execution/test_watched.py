@@ -79,6 +79,32 @@ async def test_who_watches_an_execution_of_another_process_is_told_by_it(wakes: 
     having.watched.end()
 
 
+async def test_who_begins_to_watch_an_execution_just_when_it_ends_is_told_of_the_end(wakes: WakesHere) -> None:
+    watching, had = Process(wakes), Process(wakes, "exe_1")
+    had.here.discard("exe_1")
+    had.watched.changed("exe_1", ended=True)  # Before it heard that somebody watches.
+    with watching.watched.watch("exe_1") as watch:
+        async with asyncio.timeout(1):
+            await watch.news()
+
+    watching.watched.end()
+    had.watched.end()
+
+
+async def test_of_the_ends_only_the_last_are_remembered(wakes: WakesHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENDED_MAX", 2)
+    had = Process(wakes)
+    for number in range(3):
+        had.watched.changed(f"exe_{number}", ended=True)
+    said = await heard(wakes)
+    for number in range(3):
+        wakes.tell("watch", f"exe_{number}")
+    await settle()
+
+    assert [subject for topic, subject in said if topic == "execution"] == ["exe_1", "exe_2"]
+    had.watched.end()
+
+
 async def test_many_commits_are_told_as_few_and_the_last_one_is_among_them(
     wakes: WakesHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:

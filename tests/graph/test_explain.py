@@ -43,6 +43,16 @@ def test_a_node_that_asks_for_resources_runs_apart_with_them() -> None:
     assert (heavy.where, heavy.resources, heavy.why) == ("apart", {"num_cpus": 2}, "It asks for resources.")
 
 
+def test_labels_of_a_ray_node_are_told_with_the_resources() -> None:
+    labelled = {**HEAVY, "resources": {"num_cpus": 2, "labels": {"tier": "!cpu"}}}
+    alone = {**HEAVY, "resources": {"labels": {"tier": "gpu"}}}
+    segments = explained({"labelled": labelled, "alone": alone}, "start > labelled", "start > alone")
+
+    assert str(segments["labelled"]).startswith("labelled: in a process or Ray task of its own, num_cpus=2, tier=!cpu.")
+    assert segments["alone"].labels == {"tier": "gpu"}
+    assert segments["alone"].why == "It asks for a Ray node with certain labels."
+
+
 def test_a_called_workflow_is_an_execution_of_its_own() -> None:
     call = explained({"call": CALL, "b": NO_OP}, "start > call", "call > b")["call"]
 
@@ -54,7 +64,9 @@ def test_a_body_is_told_with_the_container_around_it() -> None:
 
     assert segments["each"].why == "It only decides what happens next."
     assert segments["a"].path == ("each.body",)
+    assert segments["a"].where == "by_cost"
     assert "many rounds" in segments["a"].why
+    assert "measured" in segments["a"].why
     assert segments["a"].ends == "The body ends here."
 
 
@@ -62,7 +74,24 @@ def test_a_segment_is_told_in_a_line() -> None:
     segments = explained({"each": EACH, "heavy": HEAVY}, "start > each", "each > heavy")
 
     assert str(segments["heavy"]) == "heavy: in a process or Ray task of its own, num_cpus=2. It asks for resources."
-    assert str(segments["a"]).startswith("each.body > a: in the runner. ")
+    assert str(segments["a"]).startswith("each.body > a: in the runner, or in chunks in other processes or Ray tasks. ")
+
+
+def test_how_many_heavy_rounds_run_at_once_is_told() -> None:
+    body = {"nodes": {"a": HEAVY}, "edges": [{"from": "$in", "to": "a"}, {"from": "a", "to": "$out"}]}
+    loop = {"type": "flow.for_each", "bodies": {"body": body}}
+
+    alone = explained({"each": loop}, "start > each")["a"]
+    several = explained({"each": {**loop, "params": {"concurrency": 4}}}, "start > each")["a"]
+
+    assert alone.why == "It asks for resources. One round is open at once, as `concurrency` of `each` says."
+    assert several.why == "It asks for resources. 4 rounds are open at once, as `concurrency` of `each` says."
+
+
+def test_where_calls_go_is_told() -> None:
+    call = explained({"call": CALL}, "start > call")["call"]
+
+    assert "A single one is begun by the runner of its caller" in call.why
 
 
 @given(st.lists(st.sampled_from([NO_OP, HEAVY, CALL, EACH]), max_size=6), st.randoms(use_true_random=False))

@@ -13,6 +13,9 @@ class FakeChunks:
         self.items = [Item({"n": value}) for value in values]
         self.read: list[int] = []
 
+    def known(self, ordinal: int) -> Chunk:
+        return self.at(ordinal)
+
     def at(self, ordinal: int) -> Chunk:
         first = ordinal // 3 * 3
         self.read.append(first)

@@ -11,6 +11,7 @@ from budflow.errors import BudflowError
 from budflow.execution.node_log import Logging, NodeLog, unread_log
 from budflow.expressions.evaluate import Scope
 from budflow.graph.params import compile_params
+from budflow.model.blobs import NO_BLOBS, BlobsCapability
 from budflow.model.control import CallWorkflow, Respond
 from budflow.model.credential_kind import OpenCredential
 from budflow.model.failure import Failure
@@ -103,6 +104,7 @@ def run(
     files: FakeFiles | None = None,
     static: StaticData | None = None,
     credentials: Mapping[str, OpenCredential] | None = None,
+    blobs: BlobsCapability = NO_BLOBS,
 ) -> Ran:
     """Run a type over `given`; `slice_items` hands a batch node so many items at a time.
 
@@ -126,7 +128,7 @@ def run(
     ran = Ran(requests=http.requests)
     match spec.kind:
         case "item":
-            asyncio.run(_run_items(spec, params, items, http, ran, credentials or {}))
+            asyncio.run(_run_items(spec, params, items, http, ran, credentials or {}, blobs))
         case "control":
             played = {name: _body(body, http, callee) for name, body in (bodies or {}).items()}
             _play_control(spec, params, items, played, callee, world or World(), ran)
@@ -135,9 +137,8 @@ def run(
             for start in range(0, max(len(items), 1), size):
                 whole = size >= len(items)
                 part = items[start : start + size]
-                _run_batch(
-                    spec, params, part, ports if whole else {}, start, ran, files or FakeFiles(), static or StaticData()
-                )
+                used = (files or FakeFiles(), static or StaticData(), blobs)
+                _run_batch(spec, params, part, ports if whole else {}, start, ran, *used)
     for index in sorted(ran.failed):
         ran.put(ERROR_PORT, items[index], index)
     assert set(ran.items) <= {*spec.output_ports(raw), ERROR_PORT}, "items left by a port that is not declared"
@@ -170,6 +171,7 @@ def _run_batch(
     ran: Ran,
     files: FakeFiles,
     static: StaticData,
+    blobs: BlobsCapability,
 ) -> None:
     batch: Batch[Any] = Batch(
         items=items,
@@ -179,6 +181,7 @@ def _run_batch(
         files=files,
         static=static,
         log=Logging(ran.log, start),
+        blobs=blobs,
     )
     for outputs in asyncio.run(_parts(spec.call(batch))):
         faults = {(port, place): error for port, place, error in outputs.rejected}
@@ -205,12 +208,14 @@ async def _run_items(
     http: FakeHttp,
     ran: Ran,
     credentials: Mapping[str, OpenCredential],
+    blobs: BlobsCapability,
 ) -> None:
     for index, item in enumerate(items):
         try:
             resolved = _resolve(spec, params, items, index)
             log = Logging(ran.log, 0, index)
-            made = await spec.call(Call(item, resolved, f"key-{index}", NOW, http, credentials=credentials, log=log))
+            used = {"credentials": credentials, "log": log, "blobs": blobs}
+            made = await spec.call(Call(item, resolved, f"key-{index}", NOW, http, **used))
         except BudflowError as error:
             ran.failed[index] = error
             continue

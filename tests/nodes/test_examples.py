@@ -10,6 +10,7 @@ from tests.canaries.kept import first_that_fits, one_of
 from tests.nodes.control_play import World
 from tests.nodes.fake_files import FakeFiles
 from tests.nodes.harness import LIBRARY, run
+from tests.nodes.tables import Tables
 
 EXAMPLES = [
     pytest.param(spec, example, id=f"{spec.name}: {example.title}")
@@ -26,21 +27,25 @@ def required_slots(spec: NodeSpec) -> list[str]:
 @pytest.mark.parametrize(("spec", "example"), EXAMPLES)
 def test_an_example_gives_what_it_says(spec: NodeSpec, example: Example) -> None:
     files = FakeFiles({path: content.encode() for path, content in example.files.items()})
+    tables = Tables()
     ran = run(
         spec.name,
         example.params,
-        example.given,
+        tables.carried_by(example),
         answers=example.answers,
         callee=example.callee,
         bodies=example.bodies,
         world=World(answered=example.answered),
         files=files,
+        blobs=tables.blobs,
         credentials={slot: one_of(first_that_fits(spec.credentials[slot])).opened() for slot in required_slots(spec)},
     )
 
     assert ran.ports == {port: list(items) for port, items in example.expect.items()}
     assert ran.responds == example.responds
     assert len(ran.requests) == len(example.answers)
+    if example.makes:
+        assert [tables.rows(item) for item in ran.items[spec.output_ports(example.params)[0]]] == list(example.makes)
     assert {path: files.contents[path].decode() for path in example.writes} == dict(example.writes)
 
 

@@ -64,6 +64,12 @@ async def test_it_is_empty_until_it_is_handed_its_settings(runners: list[Cluster
     assert status.runner is not None
 
 
+async def test_it_gives_up_nothing_that_it_does_not_hold(runners: list[ClusterRunner], settings: Settings) -> None:
+    assert not await runners[0].drop("exe_1", 2)
+    await provision(runners[0], settings)
+    assert not await runners[0].drop("exe_1", 2)
+
+
 async def test_its_row_says_where_it_is(runners: list[ClusterRunner], settings: Settings, store: PostgresStore) -> None:
     await provision(runners[0], settings)
 

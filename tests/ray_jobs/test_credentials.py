@@ -22,11 +22,11 @@ from ray_jobs.outbox import Outbox
 from ray_jobs.pool import Pool, Runner
 from tests.canaries.canary import Search, new_canary
 from tests.egress.loopback import Asked, Loopback, reply, serving
+from tests.execution.everywhere import in_process, office_with
 from tests.execution.fake_hand_over import FakeHandOver
 from tests.execution.fakes import FakeLink, plan_of, until
 from tests.execution.heavy_nodes import bearer
 from tests.execution.office import Flow, Office
-from tests.execution.test_executors import in_process, office_with
 from tests.ray_session import RaySession
 
 HEAVY = {"resources": {"num_cpus": 1}}

@@ -7,6 +7,7 @@ import pytest
 from ray_jobs import nodes
 from ray_jobs.executor import RayExecutor
 from ray_jobs.nodes import NodeWatch
+from tests.ray_session import ZONE
 from tests.until import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
@@ -20,6 +21,7 @@ async def test_an_executor_tells_of_its_nodes_and_what_is_free_on_them(ray_execu
     assert node["resources"]["CPU"] == 2
     assert 0 <= node["available"]["CPU"] <= 2
     assert not [name for name in node["resources"] if name.startswith("node:")]
+    assert node["labels"] == {"ray.io/availability-zone": ZONE}
 
 
 async def test_what_was_seen_stays_while_ray_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from budflow.runner import open_runner
 from budflow.settings import Settings
-from ray_jobs.open import TOKEN_NAME, NeedsPostgresql, check_settings
+from ray_jobs.cluster import LOCAL, Cluster, RayStartFailed
+from ray_jobs.join import RayUnreachable
+from ray_jobs.open import TOKEN_NAME, NeedsPostgresql, check_settings, open_ray
 from tests.execution.fakes import until
 from tests.ray_session import processes_naming
 
@@ -55,6 +58,17 @@ def test_a_cluster_beyond_this_machine_needs_postgresql() -> None:
     check_settings(Settings(executor="ray"))
 
 
+def test_whatever_ray_raises_when_it_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def late(_: object) -> None:
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr(Cluster, "_init", late)
+    monkeypatch.setattr(Cluster, "_shut_down", lambda _: None)
+
+    with pytest.raises(RayStartFailed, match="timed out during startup"):
+        Cluster(LOCAL, tmp_path, dashboard=False).start()
+
+
 @pytest.fixture
 def directory() -> Iterator[Path]:
     # Ray's sockets need a short path, which pytest's own directories have not.
@@ -93,3 +107,12 @@ async def test_nothing_of_ray_outlives_its_owner_or_writes_to_its_output(directo
 
     await until(lambda: not processes_naming(ours))
     assert (directory / "ray").exists() == (end == "killed")
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+def test_a_cluster_that_is_not_there_is_told_before_ray_is_started(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, ray_address="127.0.0.1:1", database_url="postgresql://localhost/x")
+
+    with pytest.raises(RayUnreachable, match=r"127\.0\.0\.1:1"):
+        open_ray(settings, "run_1", open_runner)

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from budflow.execution.ports import Heavy, Work
+from budflow.execution.heavy import Heavy
+from budflow.execution.ports import Work
 from budflow.model import event as e
 from budflow.model.execution import Execution, Place
 from budflow.model.failure import Failure
@@ -37,7 +38,7 @@ async def actor(ray_executor: RayExecutor, monkeypatch: pytest.MonkeyPatch) -> A
         opened.append(open_test_runner(http_allow, place, heavy))
         return opened[-1]
 
-    monkeypatch.setattr(module, "RaySegments", lambda open_tools: SimpleNamespace())
+    monkeypatch.setattr(module, "RaySegments", lambda *_: SimpleNamespace())
     yield RunnerActor("runner-here", "run_1", ("127.0.0.1",), remembering)
     await opened[0].close()
 

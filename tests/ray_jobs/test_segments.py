@@ -3,7 +3,9 @@
 import asyncio
 import functools
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from budflow.execution.ports import Work
@@ -19,6 +21,8 @@ from ray_jobs.segments import RaySegments
 from tests.execution.fakes import FakeLink
 from tests.execution.heavy_nodes import TESTING, open_test_runner
 from tests.execution.office import Flow
+from tests.ray_jobs.test_runner import packed
+from tests.until import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
@@ -28,13 +32,14 @@ def _ray(ray_executor: RayExecutor) -> None:
     """Ray is up."""
 
 
-def begin(node: dict[str, object]) -> tuple[Run, FakeLink]:
+def begin(node: dict[str, object], heavy: RaySegments | None = None, **row: Any) -> tuple[Run, FakeLink]:
+    """`row` are fields of the execution."""
     document = Flow({"it": node}, ["start > it"], [{"n": 2}, {"n": 1}]).document("test")
     plan = compile_plan(check(document, TESTING).require("run"), TESTING)
     now, link = utc_now(), FakeLink()
-    execution = Execution("exe_1", "default", "wf_1", 1, "api", "running", now)
+    execution = Execution("exe_1", "default", "wf_1", 1, "api", "running", now, **row)
     admitted = e.Admitted(now, "start", "api", "test", ItemList.of([{"n": 2}, {"n": 1}]))
-    heavy = RaySegments(functools.partial(open_test_runner, ()))
+    heavy = heavy or RaySegments(functools.partial(open_test_runner, ()))
     tools = open_test_runner((), Place("ray", "here", 1), heavy).tools
     run = Run(Work(execution, document, plan, (admitted,)), link, tools, "run_1")
     run.start()
@@ -94,3 +99,25 @@ async def test_cancelling_ends_the_worker(tmp_path: Path) -> None:
     await run.wait()
 
     assert link.end.status == "cancelled"
+
+
+@pytest.mark.parametrize(("takeovers", "given_up"), [(1, True), (0, False)])
+async def test_what_was_taken_over_is_given_up_by_the_actor_that_had_it(
+    ray_executor: RayExecutor, tmp_path: Path, takeovers: int, given_up: bool
+) -> None:
+    mark, actor = tmp_path / "begun", ray_executor.pool.runners[0].actor
+    block = {"type": "test.block", "params": {"seconds": 60, "mark": str(mark)}, "resources": {"num_cpus": 2}}
+    before = Execution("exe_1", "default", "wf_1", 1, "api", "running", utc_now(), token=3)
+    admitted = e.Admitted(utc_now(), "start", "api", "test", ItemList.of([{}]))
+    document = orjson.dumps(Flow({"block": block}, ["start > block"]).document("test"))
+    await actor.begin.remote(packed(before, admitted), document)
+    await until(mark.exists, seconds=20)
+
+    # It needs the CPUs that the other one has, for another minute.
+    run, link = begin({"type": "test.where", "resources": {"num_cpus": 2}}, token=4, takeovers=takeovers)
+    if given_up:
+        async with asyncio.timeout(20):
+            await run.wait()
+        assert link.end.status == "succeeded"
+    assert await actor.drop.remote("exe_1") is not given_up
+    run.let_go()

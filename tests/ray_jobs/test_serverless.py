@@ -2,20 +2,23 @@
 
 import asyncio
 import functools
+from typing import Any
 
 import orjson
 import pytest
 
 from budflow.execution.children import CALL_DEPTH_MAX
-from budflow.graph.plan import TriggerMissing
 from budflow.model import event as e
-from budflow.model.execution import Place
+from budflow.model.execution import Execution, Place
+from budflow.model.identity import utc_now
 from budflow.model.item import ItemList
+from budflow.model.problem import WorkflowInvalid
 from ray_jobs.serverless import Outcome, Serverless
 from ray_jobs.wire import unpack_events
 from tests.egress.loopback import serving
 from tests.execution.heavy_nodes import open_test_runner
 from tests.execution.office import Flow
+from tests.ray_jobs.test_runner import packed
 
 PLACE = Place("ray", "here", 1)
 DIVIDE = Flow({"divide": {"type": "data.set", "params": {"values": {"x": "{{ 6 / $json.a }}"}}}}, ["start > divide"])
@@ -26,16 +29,23 @@ def calling(workflow_id: str, **more: object) -> Flow:
     return Flow({"call": call}, ["start > call"])
 
 
+def waiting(**params: Any) -> Flow:
+    return Flow({"ask": {"type": "flow.wait", "params": params}}, ["start > ask"])
+
+
 async def run(flow: Flow, item: dict[str, int], **callees: Flow) -> Outcome:
     sent = {name: orjson.dumps(callee.document(name)) for name, callee in callees.items()}
     serverless = Serverless(functools.partial(open_test_runner, ("127.0.0.1",)), sent, PLACE)
-    return await serverless.execute(orjson.dumps(flow.document("test")), ItemList.of([item]))
+    execution = Execution("exe_1", "default", "wf_1", 1, "cli", "running", utc_now(), token=1)
+    admitted = e.Admitted(utc_now(), "start", "cli", "test", ItemList.of([item]))
+    return await serverless.execute(orjson.dumps(flow.document("test")), packed(execution, admitted))
 
 
 async def test_an_execution_gives_its_result_and_its_journal() -> None:
     outcome = await run(DIVIDE, {"a": 2})
 
     assert (outcome.status, outcome.items, outcome.place) == ("succeeded", [{"a": 2, "x": 3}], PLACE)
+    assert outcome.execution_id == "exe_1"
     events = unpack_events(outcome.journal)
     assert isinstance(events[0], e.Admitted)
     assert isinstance(events[-1], e.Finished)
@@ -84,11 +94,33 @@ async def test_a_sibling_that_fails_cancels_the_callee() -> None:
     assert outcome.failure.node == "fail"
 
 
-async def test_a_workflow_without_a_trigger_for_it_is_refused() -> None:
-    flow = Flow({"start": {"type": "trigger.webhook", "params": {"path": "x"}}}, [])
+async def test_a_workflow_that_may_not_run_is_refused() -> None:
+    with pytest.raises(WorkflowInvalid):
+        await run(Flow({"bad": {"type": "data.sett"}}, ["start > bad"]), {})
 
-    with pytest.raises(TriggerMissing):
-        await run(flow, {})
+
+async def test_what_only_somebody_can_answer_ends_it_with_what_it_waits_for() -> None:
+    async with asyncio.timeout(10):
+        outcome = await run(waiting(mode="approval", text="Pay?"), {})
+
+    assert outcome.rest is not None
+    assert (outcome.status, outcome.rest.reason, outcome.items) == ("waiting", "approval", [])
+    assert isinstance(unpack_events(outcome.journal)[-1], e.WaitStarted)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"mode": "duration", "seconds": 0.01},
+        {"mode": "approval", "text": "Pay?", "expires_after_seconds": 0.2},
+    ],
+    ids=["a while", "somebody, for a moment"],
+)
+async def test_it_waits_for_time_to_pass(params: dict[str, Any]) -> None:
+    async with asyncio.timeout(10):
+        outcome = await run(waiting(**params), {})
+
+    assert (outcome.status, outcome.rest) == ("succeeded", None)
 
 
 @pytest.mark.parametrize("on_error", ["stop", "continue"])

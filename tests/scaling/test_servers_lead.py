@@ -35,7 +35,11 @@ def leader(url: str) -> Any:
 
 
 def test_a_server_that_is_told_to_stop_hands_over_before_its_work_has_ended(tmp_path: Path, postgres_url: str) -> None:
-    settings = {"BUDFLOW_DATABASE_URL": postgres_url, "BUDFLOW_LEADER_SECONDS": str(SECONDS)}
+    settings = {
+        "BUDFLOW_DATABASE_URL": postgres_url,
+        "BUDFLOW_BLOB_URL": f"file://{tmp_path}/blobs",
+        "BUDFLOW_LEADER_SECONDS": str(SECONDS),
+    }
     with (
         silence() as service,
         serving(tmp_path / "one", **settings) as one,

@@ -75,6 +75,24 @@ async def test_a_worker_without_the_keys_of_the_servers_does_not_begin(tmp_path:
 
 
 @pytest.mark.postgres
+async def test_a_second_server_with_a_directory_of_blobs_of_its_own_does_not_begin(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    async with open_runtime(Settings(data_dir=tmp_path / "one", database_url=postgres_url), "serve"):
+        with pytest.raises(BlobsNotShared, match=str(tmp_path / "two" / "blobs")):
+            async with open_runtime(Settings(data_dir=tmp_path / "two", database_url=postgres_url), "serve"):
+                pass
+
+        shared = f"file://{tmp_path}/one/blobs"
+        settings = Settings(data_dir=tmp_path / "two", database_url=postgres_url, blob_url=shared)
+        async with open_runtime(settings, "serve") as second:
+            assert second.services.blobs.place == str(tmp_path / "one" / "blobs")
+
+    async with open_runtime(Settings(data_dir=tmp_path / "three", database_url=postgres_url), "serve") as alone:
+        assert alone.services.blobs.place == str(tmp_path / "three" / "blobs")
+
+
+@pytest.mark.postgres
 async def test_only_the_servers_directory_of_blobs_is_worked_with(tmp_path: Path, postgres_url: str) -> None:
     async with open_runtime(Settings(data_dir=tmp_path / "main", database_url=postgres_url), "serve"):
         pass

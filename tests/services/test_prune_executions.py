@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from budflow.execution.lists import ListStore
 from budflow.execution.records import JournalWrite
+from budflow.model import event as e
 from budflow.model.execution import Claim, Execution
 from budflow.model.identity import utc_now
-from budflow.model.item import BlobRef
+from budflow.model.item import BlobRef, Item, ItemList
+from budflow.model.journal import encode
 from budflow.model.workflow import Retention
 from budflow.services import prune_executions as module
 from budflow.services.leader_ports import NotLeader
@@ -127,6 +130,31 @@ async def test_a_blob_is_collected_a_day_after_its_last_reference_went(
 
     assert await pruner.collect_blobs(NOW + 0.9 * DAY) == 0
     assert await pruner.collect_blobs(NOW + 1.1 * DAY) == 1
+    assert stored(blobs) == set()
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+async def test_a_blob_that_an_item_carries_stays_as_long_as_its_execution(
+    store: MemoryStore, pruner: Pruner, blobs: DirectoryBlobs, spilled: bool
+) -> None:
+    ref = put(blobs, b"x", days_ago=15)
+    items = ItemList([Item({}, {"file": ref})], [0])
+    if spilled:
+        lists = ListStore(blobs)
+        writer = lists.open_writer("default")
+        writer.add(items.items, items.lineage)
+        items = lists.stored("default", writer.finish())
+    at = NOW - 15 * DAY
+    rows = (encode(0, e.NodeFinished(at, "it", at, {"main": items})), replace(event(1, "execution.finished"), at=at))
+    new = execution(created_at=at)
+    await store.append(JournalWrite(Claim(new.id, "r1", 1), rows, admission=new, status="succeeded"))
+
+    assert await pruner.collect_orphans(NOW) == 0
+    assert await pruner.collect_blobs(NOW + 2 * DAY) == 0
+    assert ref.sha256 in stored(blobs)
+
+    await pruner.prune_all(NOW)
+    await pruner.collect_blobs(NOW + 2 * DAY)
     assert stored(blobs) == set()
 
 

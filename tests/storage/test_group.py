@@ -54,13 +54,17 @@ async def test_events_alone_cost_two_statements(sql_store: Store, statements: li
     assert without_transaction(statements) == ["SELECT", "INSERT INTO events"]
 
 
-async def test_an_end_costs_one_more(sql_store: Store, statements: list[str]) -> None:
+#: PostgreSQL changes the row by the statement that inserts the events.
+ENDS = {SqliteStore: ["SELECT", "UPDATE", "INSERT INTO events"], PostgresStore: ["SELECT", "WITH"]}
+
+
+async def test_an_end_costs_one_more_at_most(sql_store: Store, statements: list[str]) -> None:
     claim = await running(sql_store)
     statements.clear()
 
     await sql_store.append(end(claim))
 
-    assert len(without_transaction(statements)) == 3
+    assert without_transaction(statements) == ENDS[type(sql_store)]
 
 
 #: SQLite inserts into one table at a time.

@@ -63,6 +63,7 @@ ROUTE = Route(
             },
             "database": {"kind": "postgresql", "latency": {"last_ms": 0.4, "median_ms": 0.5, "samples": 60}},
             "redis": None,
+            "wakes": {"by": "postgresql", "hears": True},
             "blobs": "s3",
             "ray": {
                 "state": "attached",
@@ -75,6 +76,7 @@ ROUTE = Route(
                         "alive": True,
                         "resources": {"CPU": 4.0, "memory": 8000000000.0},
                         "available": {"CPU": 1.0, "memory": 6000000000.0},
+                        "labels": {"tier": "gpu"},
                     }
                 ],
                 "problem": None,

@@ -24,6 +24,7 @@ ROUTE = Route(
                     "why": "Each node leads only to the next: no hop between them, and one task for all.",
                     "ends": None,
                     "resources": {},
+                    "labels": {},
                 }
             ],
         },

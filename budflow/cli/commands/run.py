@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -21,13 +22,16 @@ from budflow.model.execution import TERMINAL
 from budflow.model.principal import OWNER
 from budflow.services.create_workflow import CreateWorkflow, create_workflow
 from budflow.services.get_execution import GetExecution, get_execution
+from budflow.services.retry_execution import RetryExecution, retry_execution
 from budflow.services.start_execution import StartExecution, start_execution
 from budflow.services.wait_execution import wait_for_end
 from budflow.services.watch_execution import WatchExecution, watch_execution
+from ray_jobs.open import open_tasks
 
 CALLER = replace(OWNER, door="cli")
 ITEMS_PAGE = 1000
 BYTES_PAGE = 16 * 1024 * 1024
+RETRIES_MAX = 100
 
 app = typer.Typer()
 
@@ -51,6 +55,18 @@ class SubWorkflowNeedsServer(BudflowError):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to run, with what and how. `ray` is an address, or `local`; None: in this process."""
+
+    document: Any
+    items: list[dict[str, Any]]
+    trigger: str | None
+    ray: str | None
+    retries: int
+    verbose: bool
+
+
 @app.command()
 def run(
     ctx: typer.Context,
@@ -67,6 +83,19 @@ def run(
     record: Annotated[
         bool, typer.Option("--record", help="Let the running server do it, so that workflow and execution are kept.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|local",
+            help="Run it on the Ray cluster of which this machine is a node, or on a Ray that is started for it.",
+        ),
+    ] = None,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0, max=RETRIES_MAX, help="When it fails, let it go on from its last good nodes, at most so often."
+        ),
+    ] = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every event on stderr.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -75,6 +104,9 @@ def run(
     One item is printed as its object, several as a list; with --json the whole execution is, node by node. No server
     is needed and nothing is kept, unless --record says so. Exits with 1 when the execution fails.
 
+    With --ray the execution is a task on a Ray cluster and each of its heavy nodes another one, with the `resources`
+    of the node. The output is the same; the events of --verbose come when it has ended. Ctrl-C ends it there too.
+
     Examples:
 
       budflow run examples/hello.json --input '{"name": "Ada"}'
@@ -82,17 +114,22 @@ def run(
       curl https://example.com/order.json | budflow run intake.json --input -
 
       budflow run intake.json --input @order.json --record --json
+
+      budflow run train.json --ray head.example:6379 --retries 2
     """
     options: Options = ctx.obj
     if file == given == "-":
         raise UsageError("The document and the input cannot both come from stdin.")
-    document, items = read_json(read_file(file)), read_items(given)
+    if record and ray is not None:
+        raise UsageError("--ray needs no server, and --record is for one; where that runs it, its settings say.")
+    wish = Wish(read_json(read_file(file)), read_items(given), trigger, ray, retries, verbose)
     if record:
         with connect(options) as client:
-            detail = _run_recorded(client, document, items, trigger, verbose)
+            detail = _run_recorded(client, wish)
     else:
-        _refuse_what_needs_a_server(document)
-        detail = asyncio.run(_run_here(options, document, items, trigger, verbose))
+        _refuse_what_needs_a_server(wish.document)
+        with redirect_stdout(sys.stderr):  # Ray tells of its nodes on stdout, where the result is to stand alone.
+            detail = asyncio.run(_run_here(options, wish))
     if as_json:
         write_json(detail)
     elif detail["execution"]["status"] == "succeeded":
@@ -135,17 +172,43 @@ def _refuse_what_needs_a_server(document: object) -> None:
             graphs.extend(bodies.values() if isinstance(bodies, Mapping) else ())
 
 
-async def _run_here(
-    options: Options, document: Any, items: list[dict[str, Any]], trigger: str | None, verbose: bool
-) -> dict[str, Any]:
-    async with open_temporary(options.settings()) as runtime:
+async def _run_here(options: Options, wish: Wish) -> dict[str, Any]:
+    async with open_temporary(options.settings(ray_address=wish.ray)) as runtime:
+        services = runtime.services
         # A document that is no object is refused by the validator like any other that is wrong.
-        saved = await create_workflow(runtime.services, CALLER, CreateWorkflow.model_construct(document=document))
-        request = StartExecution(workflow_id=saved.workflow.id, items=items, trigger=trigger)
-        started = await start_execution(runtime.services, CALLER, request)
+        saved = await create_workflow(services, CALLER, CreateWorkflow.model_construct(document=wish.document))
+        if wish.ray is not None:
+            await _use_ray(runtime, wish.ray)
+        request = StartExecution(workflow_id=saved.workflow.id, items=wish.items, trigger=wish.trigger)
+        execution_id = (await start_execution(services, CALLER, request)).execution.id
         with progress(f"Running {saved.workflow.name} …"):
-            await _follow(runtime, started.execution.id, verbose)
-        return await _read_here(runtime, started.execution.id)
+            await _follow(runtime, execution_id, wish.verbose)
+            for retry in range(wish.retries):
+                row = await services.store.get_execution(CALLER.project_id, execution_id)
+                if row is None or row.status != "failed":
+                    break
+                _tell_retry(retry + 1, wish.retries, row.failure.message if row.failure else "")
+                again = await retry_execution(services, CALLER, RetryExecution(execution_id=execution_id))
+                execution_id = again.execution.id
+                await _follow(runtime, execution_id, wish.verbose)
+        return await _read_here(runtime, execution_id)
+
+
+async def _use_ray(runtime: Runtime, address: str) -> None:
+    """Have executions run on Ray. Raises what `open_tasks` raises."""
+    opening = asyncio.ensure_future(asyncio.to_thread(open_tasks, runtime.settings))
+    with progress(f"Starting Ray ({address}) …" if address == "local" else f"Joining Ray at {address} …"):
+        try:
+            executor = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped; what it opens must be closed, or its processes would outlive this one.
+            await (await opening).close()
+            raise
+    await runtime.services.supervisor.use(executor).close()
+
+
+def _tell_retry(number: int, of: int, message: str) -> None:
+    sys.stderr.write(f"It failed: {message} Retry {number} of {of}.\n")
 
 
 async def _follow(runtime: Runtime, execution_id: str, verbose: bool) -> None:
@@ -204,17 +267,21 @@ def _joined(pages: list[dict[str, Any]]) -> dict[str, Any]:
     return detail
 
 
-def _run_recorded(
-    client: Client, document: Any, items: list[dict[str, Any]], trigger: str | None, verbose: bool
-) -> dict[str, Any]:
-    saved = client.post("/workflows", {"document": document})
-    started = client.start(saved["workflow"]["id"], items=items, trigger=trigger)
+def _run_recorded(client: Client, wish: Wish) -> dict[str, Any]:
+    saved = client.post("/workflows", {"document": wish.document})
+    started = client.start(saved["workflow"]["id"], items=wish.items, trigger=wish.trigger)
     execution_id = started["execution"]["id"]
     sys.stderr.write(f"{saved['workflow']['id']} version {saved['version']}, {execution_id}\n")
-    if verbose:
-        for event in client.events(execution_id):
-            err().print(event_line(event["type"], event["at"], event["data"]))
-    else:
-        with progress(f"Running {saved['workflow']['name']} on the server …"):
-            client.wait(execution_id)
-    return _read_recorded(client, execution_id)
+    for retry in range(wish.retries + 1):
+        if wish.verbose:
+            for event in client.events(execution_id):
+                err().print(event_line(event["type"], event["at"], event["data"]))
+        else:
+            with progress(f"Running {saved['workflow']['name']} on the server …"):
+                client.wait(execution_id)
+        detail = _read_recorded(client, execution_id)
+        if detail["execution"]["status"] != "failed" or retry == wish.retries:
+            break
+        _tell_retry(retry + 1, wish.retries, detail["execution"]["failure"]["message"])
+        execution_id = client.post(f"/executions/{execution_id}/retry", {})["execution"]["id"]
+    return detail

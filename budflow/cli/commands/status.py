@@ -22,6 +22,7 @@ from budflow.cli.draw_cluster import (
     runners_table,
     throughput_text,
     waiting_text,
+    wakes_text,
 )
 from budflow.cli.exit_codes import ServerNotRunning, ServerUnreachable, UsageError
 from budflow.cli.options import AsJson, Options
@@ -134,6 +135,7 @@ def _facts(owner: Mapping[str, Any] | None, server: Mapping[str, Any], cluster: 
         "webhooks": serves,
         "database": f"{server['database']}, {latency_text(cluster['database']['latency'])}",
         "redis": redis and (redis["error"] or latency_text(redis["latency"])),
+        "wakes": wakes_text(cluster["wakes"]),
         "blobs": _blobs_text(server["blobs"]),
         "leader": leader_text(cluster["leader"]),
         "running": f"{server['running']} of at most {server['running_max']}",

@@ -35,7 +35,7 @@ class FilterParams(Params):
     ],
 )
 def filter_items(batch: Batch[FilterParams]) -> Outputs:
-    """Send every item to `kept` or to `dropped`; none is lost, the order stays.
+    """Keep the items that pass a condition: each leaves by `kept` or by `dropped`; none is lost, the order stays.
 
     Use it to go on with some of the items: connect `KEY.kept` and leave `dropped` alone. Use `flow.if` where both
     sides go on.

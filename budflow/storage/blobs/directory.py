@@ -7,6 +7,7 @@ processes of a server share the directory; what they may not do at the same time
 import contextlib
 import fcntl
 import hashlib
+import mmap
 import os
 import secrets
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 from budflow.execution.blobs import BlobMissing, BlobUnreadable, BlobUnwritable
+from budflow.model.blobs import Buffer
 from budflow.model.item import BlobRef
 
 _UNFINISHED = "unfinished"
@@ -55,6 +57,17 @@ class DirectoryBlobs:
         try:
             with self.path(project_id, sha256).open("rb", buffering=0) as file:
                 return os.pread(file.fileno(), size, start)
+        except FileNotFoundError as error:
+            raise BlobMissing(f"There is no blob {sha256}.", sha256=sha256) from error
+        except OSError as error:
+            raise BlobUnreadable(f"The blob {sha256} cannot be read: {error.strerror}.", sha256=sha256) from error
+
+    def view(self, project_id: str, sha256: str) -> memoryview:
+        """See BlobStore. It stays readable for as long as it is used, also when the blob is removed meanwhile."""
+        try:
+            with self.path(project_id, sha256).open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                return memoryview(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if size else b"")
         except FileNotFoundError as error:
             raise BlobMissing(f"There is no blob {sha256}.", sha256=sha256) from error
         except OSError as error:
@@ -150,7 +163,7 @@ class FileWriter:
         except OSError as error:
             raise _unwritable(error) from error
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """See BlobWriter."""
         self._hash.update(data)
         self._size += len(data)

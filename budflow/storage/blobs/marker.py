@@ -1,7 +1,7 @@
 """Whether a directory of blobs is the one that the servers of a database use: an empty file in it names the database.
 
-Servers put it there. So a worker on the same machine, or on one that has the same network file system, finds it, and
-one elsewhere does not, though a directory has the same path there.
+A server that is alone puts it there. So another server or a worker on the same machine, or on one that has the same
+network file system, finds it, and one elsewhere does not, though a directory has the same path there.
 """
 
 import hashlib

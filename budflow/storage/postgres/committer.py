@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from budflow.execution.figures import StoreFigures
 from budflow.storage.payload import Pack, packer
 from budflow.storage.postgres.failures import FAILURES, error_of, is_repeatable
-from budflow.storage.postgres.journal import write_group
+from budflow.storage.postgres.journal import insertion_of, write_group
+from budflow.storage.postgres.pool import at_once
 from budflow.storage.writes import Write, ids_of, limits_of, payloads_of, slots_of, trigger_keys_of
 
 COMMITTERS = 2  # One prepares a group while another waits for its commit; more would only make the groups smaller.
@@ -28,7 +29,7 @@ class Committer:
     """Takes journal writes of one event loop; those of one execution are committed in the order of their arrival."""
 
     def __init__(self, engine: AsyncEngine, figures: StoreFigures | None = None) -> None:
-        self._engine, self._figures = engine, figures or StoreFigures()
+        self._engine, self._at_once, self._figures = engine, at_once(engine), figures or StoreFigures()
         self._waiting: list[_Waiting] = []
         self._in_flight: set[object] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,8 +81,7 @@ class Committer:
     ) -> Sequence[BaseException | None]:
         began = time.monotonic()
         try:
-            async with self._engine.begin() as conn:
-                outcomes = await conn.run_sync(write_group, writes, await _packed_ahead(writes, pack))
+            outcomes = await self._write(writes, await _packed_ahead(writes, pack))
             self._figures.note_commit(len(writes), time.monotonic() - began)
             return outcomes
         except FAILURES as failure:
@@ -96,6 +96,15 @@ class Committer:
         # One of them spoiled the transaction: halving finds it in few commits, and it fails alone.
         middle = len(writes) // 2
         return [*await self._commit(writes[:middle], pack), *await self._commit(writes[middle:], pack)]
+
+    async def _write(self, writes: Sequence[Write], pack: Pack) -> Sequence[BaseException | None]:
+        insertion = insertion_of(writes, pack)
+        if insertion is not None:
+            async with self._at_once.connect() as conn:
+                await conn.exec_driver_sql(*insertion)
+            return [None] * len(writes)
+        async with self._engine.begin() as conn:
+            return await conn.run_sync(write_group, writes, pack)
 
 
 def _subjects_of(write: Write) -> frozenset[object]:

@@ -1,18 +1,28 @@
 """The hot path in PostgreSQL: journal writes that wait together share one transaction and a few round trips."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
 
 from budflow.errors import BudflowError
+from budflow.storage.attachments import Attachments
 from budflow.storage.group import displaceable, find_groups, look_up, write_attachments
 from budflow.storage.payload import Pack
 from budflow.storage.rows import execution_values
 from budflow.storage.schema import credential_uses, events, executions
-from budflow.storage.settle import change_values, credential_use_values, event_values, settle
-from budflow.storage.writes import Head, Known, Write, limits_of, stored_ids_of
+from budflow.storage.settle import Settled, change_values, credential_use_values, event_values, settle
+from budflow.storage.writes import (
+    Head,
+    Known,
+    Write,
+    limits_of,
+    resting_of,
+    slots_of,
+    stored_ids_of,
+    trigger_keys_of,
+)
 
 # Locked in the order of ids, so that two servers never wait for each other in a circle. The last seq is what was there
 # before a wait for the lock; should a rival with the same token have written meanwhile, the key refuses the repeat.
@@ -22,18 +32,16 @@ FROM executions AS e WHERE e.id = ANY($1::text[]) ORDER BY e.id FOR UPDATE OF e
 """
 # What ended loses its attachments here and not by `Attachments.cleared`: the heads would not show a signal that was
 # added during the wait for the lock, while this statement sees it.
-_CHANGE = """
-WITH c AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::boolean[])
-        AS c (id, status, failure, started_at, finished_at, ended)
+_CHANGED = """c AS (
+    SELECT * FROM unnest({arrays}) AS c (id, status, failure, started_at, finished_at, ended)
 ), cleared_signals AS (
     DELETE FROM signals AS s USING c WHERE c.ended AND s.execution_id = c.id
 ), cleared_waits AS (
     DELETE FROM waits AS w USING c WHERE c.ended AND w.execution_id = c.id
 ), cleared_snapshots AS (
     DELETE FROM snapshots AS s USING c WHERE c.ended AND s.execution_id = c.id
-)
-UPDATE executions AS e
+)"""
+_CHANGE = """UPDATE executions AS e
 SET status = coalesce(c.status, e.status), failure = coalesce(c.failure, e.failure),
     started_at = coalesce(e.started_at, c.started_at), finished_at = coalesce(c.finished_at, e.finished_at),
     cancelling = e.cancelling AND NOT c.ended
@@ -51,21 +59,51 @@ _COLUMNS = {
     "events": {column.name: _TYPES.get(str(column.type), "bytea") for column in events.c},
     "credential_uses": {column.name: _TYPES[str(column.type)] for column in credential_uses.c if column.name != "id"},
 }
+_CHANGED_TYPES = ("text", "text", "text", "bigint", "bigint", "boolean")
+
+#: A statement with its values, each a column of the rows.
+Statement = tuple[str, tuple[list[Any], ...]]
 
 
 @cache
-def _insert(tables: tuple[str, ...]) -> str:
-    """One statement for them all: every round trip counts when a webhook waits for its commit."""
+def _statement(tables: tuple[str, ...], changes: bool) -> str:
+    """One statement for all rows, old and new: every round trip counts when a webhook waits for its commit."""
     parts: list[str] = []
     first = 1
     for table in tables:
         columns = _COLUMNS[table]
-        arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(columns.values(), first))
-        parts.append(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})")  # noqa: S608 - names of the schema
+        parts.append(
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({_arrays(columns.values(), first)})"  # noqa: S608 - names of the schema
+        )
         first += len(columns)
-    *others, last = parts
-    named = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(others))
-    return f"WITH {named} {last}" if named else last
+    last = _CHANGE if changes else parts.pop()
+    named = [f"part_{number} AS ({part})" for number, part in enumerate(parts)]
+    if changes:
+        named.append(_CHANGED.format(arrays=_arrays(_CHANGED_TYPES, first)))
+    return f"WITH {', '.join(named)} {last}" if named else last
+
+
+def _arrays(types: Iterable[str], first: int) -> str:
+    return ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, first))
+
+
+def insertion_of(writes: Sequence[Write], pack: Pack) -> Statement | None:
+    """The one statement that the group comes to, where it only adds executions that nobody knows yet; else None."""
+    looked_up = (
+        stored_ids_of(writes),
+        limits_of(writes),
+        trigger_keys_of(writes),
+        slots_of(writes),
+        resting_of(writes),
+    )
+    if any(some for wanted in looked_up for some in wanted):
+        return None
+    settled = settle(writes, Known())
+    more = settled.changed or settled.attachments != Attachments() or any(settled.with_blobs())
+    if more or any(settled.outcomes) or not settled.inserted:
+        return None
+    [statement] = _statements(settled, pack)
+    return statement
 
 
 def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[BudflowError | None]:
@@ -80,18 +118,27 @@ def write_group(conn: Connection, writes: Sequence[Write], pack: Pack) -> list[B
         known.heads[id_] = Head(project_id, status, token, 0 if last is None else last + 1, cancelling)
     look_up(conn, writes, known)
     settled = settle(writes, known)
+    for statement, values in _statements(settled, pack):
+        conn.exec_driver_sql(statement, values)
+    write_attachments(conn, settled, pack)
+    return settled.outcomes
+
+
+def _statements(settled: Settled, pack: Pack) -> Iterator[Statement]:
+    """One, or two where a row is changed that is new: a statement does not see what it inserts itself."""
     new = {
         "executions": [execution_values(execution) for execution in settled.inserted],
         "events": event_values(settled, pack),
         "credential_uses": credential_use_values(settled),
     }
-    tables = tuple(table for table, rows_of_table in new.items() if rows_of_table)
-    if tables:
-        conn.exec_driver_sql(_insert(tables), tuple(column for table in tables for column in _columns(new[table])))
-    if settled.changed:
-        conn.exec_driver_sql(_CHANGE, _columns(change_values(settled)))
-    write_attachments(conn, settled, pack)
-    return settled.outcomes
+    tables = tuple(table for table, rows in new.items() if rows)
+    inserted = tuple(column for table in tables for column in _columns(new[table]))
+    changed = _columns(change_values(settled)) if settled.changed else ()
+    if tables and changed and any(execution.id in settled.changed for execution in settled.inserted):
+        yield _statement(tables, changes=False), inserted
+        yield _statement((), changes=True), changed
+    elif tables or changed:
+        yield _statement(tables, changes=bool(changed)), (*inserted, *changed)
 
 
 def _columns(rows: list[tuple[Any, ...]]) -> tuple[list[Any], ...]:

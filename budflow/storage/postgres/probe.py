@@ -4,7 +4,7 @@ import asyncpg
 
 from budflow.storage.errors import StorageUnavailable
 from budflow.storage.postgres.failures import FAILURES, error_of
-from budflow.storage.postgres.store import DatabaseUrlRefused
+from budflow.storage.postgres.pool import DatabaseUrlRefused
 
 
 async def server_version(url: str, seconds: float) -> str:

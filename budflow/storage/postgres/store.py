@@ -5,11 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from budflow.errors import BudflowError
 from budflow.execution.ports import Lease
 from budflow.execution.records import AdmissionKey, JournalWrite, OpenWait, RateAsk, Signal, Snapshot, Unbegun
 from budflow.model.credential import CredentialRecord, CredentialRequest, CredentialUse, Sealed
@@ -36,6 +33,7 @@ from budflow.storage import (
     signals,
     snapshots,
     static_data,
+    streams,
     trigger_keys,
     unbegun,
     waits,
@@ -46,34 +44,24 @@ from budflow.storage.postgres.committer import Committer
 from budflow.storage.postgres.driver import driver_arguments
 from budflow.storage.postgres.failures import FAILURES, error_of, is_cut, is_repeatable
 from budflow.storage.postgres.lease import PostgresLease
+from budflow.storage.postgres.pool import at_once, open_pool
 from budflow.storage.queue_figures import StoredFigures
 from budflow.storage.schedules import SqlSchedules
 from budflow.storage.writes import Admission
 
 POOL_SIZE = 8
 POOL_OVERFLOW = 8
-CONNECT_SECONDS = 10
-#: A transaction in which nobody says anything for so long belongs to a frozen process, and is undone with its locks.
-IDLE_SECONDS = 5.0
-COMMAND_SECONDS = 60
 
 T = TypeVar("T")
-
-
-class DatabaseUrlRefused(BudflowError):
-    """The database URL is not one of PostgreSQL."""
-
-    code = "storage.url_refused"
-    http_status = 500
-    hint = "Write it as postgresql://user:password@host:port/name."
 
 
 class PostgresStore:
     """Meets budflow.services.ports.Store. It belongs to the event loop that opened it."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Use `PostgresStore.open`; the database must be migrated."""
-        self._engine = engine
+    def __init__(self, engine: AsyncEngine, claiming: AsyncEngine) -> None:
+        """Use `PostgresStore.open`; the database must be migrated. `claiming` is a connection that plans for claims."""
+        self._engine, self._reading = engine, at_once(engine)
+        self._claiming, self._claiming_at_once = claiming, at_once(claiming)
         self.cluster = StoredFigures(self._read)
         self._committer = Committer(engine, self.cluster.figures)
         self._claims = claims.Claims()
@@ -83,21 +71,8 @@ class PostgresStore:
     @classmethod
     async def open(cls, url: str) -> "PostgresStore":
         """Connect and migrate. Raises DatabaseUrlRefused, StorageUnavailable, SchemaNewer; none names the password."""
-        engine = create_async_engine(
-            _engine_url(url),
-            isolation_level="READ COMMITTED",
-            hide_parameters=True,  # They are payloads.
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_OVERFLOW,
-            pool_timeout=CONNECT_SECONDS,
-            connect_args={
-                "timeout": CONNECT_SECONDS,
-                "command_timeout": COMMAND_SECONDS,
-                "server_settings": {"idle_in_transaction_session_timeout": f"{IDLE_SECONDS * 1000:.0f}"},
-            },
-        )
-        event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
-        store = cls(engine)
+        engine = open_pool(url, size=POOL_SIZE, overflow=POOL_OVERFLOW)
+        store = cls(engine, open_pool(url, size=1, overflow=0, settings=streams.PLANNING))
         try:
             await store._write(migrate.migrate_postgres)
         except BaseException:
@@ -109,7 +84,8 @@ class PostgresStore:
         await self._committer.close()
         if self._writes:
             await asyncio.wait(self._writes)
-        await self._engine.dispose()
+        for pool in (self._engine, self._claiming):
+            await pool.dispose()
 
     def driver_arguments(self) -> dict[str, Any]:
         """See budflow.scaling.open.SharedStore."""
@@ -128,7 +104,13 @@ class PostgresStore:
         await self._committer.submit(write)
 
     async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
-        return await self._write(self._claims.claim, runner, limit, suspects)
+        look = await self._read(self._claims.look, suspects, of=self._claiming_at_once)
+        if not look.heads and not look.doubtful:
+            return []
+        # A limit is passed in a transaction: its lock is held until others see the claim. Without one each statement is
+        # committed by itself; what it leased when its answer is lost the runner finds by `list_leased`.
+        claiming = self._claiming if look.limited else self._claiming_at_once
+        return await self._write(self._claims.take, runner, limit, suspects, look, of=claiming)
 
     async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
         return await self._write(claims.reclaim_execution, runner, execution_id)
@@ -339,27 +321,29 @@ class PostgresStore:
     async def get_credential_request(self, token_hash: str) -> CredentialRequest | None:
         return await self._read(credential_requests.get_request, token_hash)
 
-    async def _write(self, operation: Callable[..., T], *args: Any) -> T:
+    async def _write(self, operation: Callable[..., T], *args: Any, of: AsyncEngine | None = None) -> T:
         # A task of its own: when the caller is cancelled the transaction still comes to its end.
-        task = asyncio.create_task(self._transact(operation, args))
+        task = asyncio.create_task(self._transact(of or self._engine, operation, args))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, query: Callable[..., T], *args: Any, first: bool = True) -> T:
+    async def _read(self, query: Callable[..., T], *args: Any, of: AsyncEngine | None = None, first: bool = True) -> T:
         try:
-            async with self._engine.connect() as conn:
+            async with (of or self._reading).connect() as conn:
                 return await conn.run_sync(query, *args)
         except FAILURES as failure:
             if not (first and is_cut(failure)):
                 raise error_of(failure) from failure
         # A connection was cut, which says nothing of the server; reading twice is like reading once.
-        return await self._read(query, *args, first=False)
+        return await self._read(query, *args, of=of, first=False)
 
-    async def _transact(self, operation: Callable[..., T], args: tuple[Any, ...], *, first: bool = True) -> T:
+    async def _transact(
+        self, engine: AsyncEngine, operation: Callable[..., T], args: tuple[Any, ...], *, first: bool = True
+    ) -> T:
         committing = False
         try:
-            async with self._engine.begin() as conn:
+            async with engine.begin() as conn:
                 outcome = await conn.run_sync(operation, *args)
                 committing = True
             return outcome
@@ -369,23 +353,4 @@ class PostgresStore:
             if not (first and undone):
                 raise error_of(failure) from failure
         # Where a rival came in between, the second look finds what it wrote, and says so better than the database.
-        return await self._transact(operation, args, first=False)
-
-
-def _engine_url(text: str) -> URL:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise DatabaseUrlRefused from None  # The cause would quote the URL, password and all.
-    if url.drivername not in ("postgresql", "postgresql+asyncpg", "postgres"):
-        raise DatabaseUrlRefused(f"A database URL cannot begin with {url.drivername}.")
-    query = dict(url.query)
-    if "sslmode" in query:  # libpq's word; asyncpg takes the same values as `ssl`.
-        query["ssl"] = query.pop("sslmode")
-    return url.set(drivername="postgresql+asyncpg", query=query)
-
-
-def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    # The driver notices when the server hangs up, so the pool need not ask it before every use.
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
+        return await self._transact(engine, operation, args, first=False)

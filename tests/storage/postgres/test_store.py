@@ -8,8 +8,9 @@ from sqlalchemy import Connection, text
 
 from budflow.execution.records import JournalWrite
 from budflow.storage.errors import StorageUnavailable, TextRefused
-from budflow.storage.postgres import store as module
-from budflow.storage.postgres.store import DatabaseUrlRefused, PostgresStore
+from budflow.storage.postgres import pool
+from budflow.storage.postgres.pool import DatabaseUrlRefused
+from budflow.storage.postgres.store import PostgresStore
 from tests.servers import PostgresServer, new_database
 from tests.storage.journals import event, queued, row_of, running, version as version_of, workflow
 from tests.until import until
@@ -238,7 +239,7 @@ async def until_blocked(url: str) -> None:
 async def test_a_server_that_is_frozen_inside_a_transaction_does_not_hold_up_the_others(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.2)
     frozen, other = await PostgresStore.open(postgres_url), await PostgresStore.open(postgres_url)
     stuck = await frozen._engine.connect()
     await stuck.execute(text("LOCK TABLE leaders"))  # And then it does nothing more.

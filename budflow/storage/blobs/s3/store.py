@@ -90,6 +90,9 @@ class S3Blobs:
                 self._forget(folder)
         raise _missing(sha256)
 
+    def view(self, project_id: str, sha256: str) -> None:
+        """See BlobStore. What is in a bucket has to be loaded."""
+
     def scratch(self) -> BinaryIO:
         """See BlobStore."""
         return scratch_file()

@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from budflow.execution.blobs import BlobUnwritable
+from budflow.model.blobs import Buffer
 from budflow.model.item import BlobRef
 from budflow.storage.blobs.s3.bucket import Bucket
 
@@ -38,7 +39,7 @@ class S3Writer:
         self._size = 0
         self._file = scratch_file()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """See BlobWriter."""
         self._hash.update(data)
         self._size += len(data)
