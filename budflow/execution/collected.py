@@ -65,13 +65,13 @@ def longest_row(numbers: Iterable[int]) -> range:
     return best
 
 
-def is_much(items: ItemList) -> bool:
+def is_much(items: ItemList, bytes_max: int | None = None) -> bool:
     """Whether too much of a list stands in no blob, or in too many places with too little in each."""
     if not isinstance(items.items, Spilled):
-        return are_many(items.items)
+        return are_many(items.items, bytes_max)
     loose = [part for part in parts_of(items) if _is_loose(part)]
     return len(loose) > LOOSE_PARTS_MAX or are_many(
-        [item for part in loose if part.ref is None for item in part.read(part.start, part.stop)]
+        [item for part in loose if part.ref is None for item in part.read(part.start, part.stop)], bytes_max
     )
 
 

@@ -39,9 +39,15 @@ class Collecting:
         self._lists, self._project_id = lists, project_id
         self._open, self._emit, self._spawn, self._now = open_nodes, emit, spawn, now
 
-    async def finished(self, event: e.RoundsFinished) -> e.RoundsFinished:
-        """Rounds that ran in one go, about to be journaled. Raises BlobUnreadable, BlobUnwritable, EventUnwritable."""
-        return replace(event, items=await self._stored(event.items)) if self._is_much(event.items) else event
+    async def finished(self, event: e.RoundsFinished, bytes_max: int | None) -> e.RoundsFinished:
+        """Rounds about to be journaled, what they gave moved where it is as much JSON, or far too many items.
+
+        Raises BlobUnreadable, BlobUnwritable, EventUnwritable.
+        """
+        if self._lists is None or not is_much(event.items, bytes_max):
+            return event
+        items = await asyncio.to_thread(stored, self._lists, self._project_id, [event.items])
+        return replace(event, items=items)
 
     def settle(
         self,

@@ -185,7 +185,7 @@ class LightRounds:
         self._known.difference_update(chunk.frames)
         frames = deque(chunk.frames)
         if chunk.rounds is not None:
-            await self._keep(frames[0], chunk.rounds, None)
+            await self._keep(frames[0], chunk.rounds, None, spill.PART_BYTES_MAX)
             frames.clear()
         while frames:
             before = self._state()
@@ -197,13 +197,15 @@ class LightRounds:
 
     # --- what came of them --------------------------------------------------------------------------------------------
 
-    async def _keep(self, first: FrameId, done: Sequence[Round], before: State | None) -> None:
+    async def _keep(
+        self, first: FrameId, done: Sequence[Round], before: State | None, bytes_max: int | None = None
+    ) -> None:
         """Journal rounds, of which the first is named; `before` is the state in which they were begun, where known."""
         event = self._event(first, done)
         container = self._produced.plan.nodes[self._produced.plan.index[event.node]]
         path = path_of(container.key, event.rounds)
         try:
-            given = await self._collecting.finished(event)
+            given = await self._collecting.finished(event, bytes_max)
         except (BlobUnwritable, EventUnwritable) as error:
             given = _failed(event, failure_of(container, error, path))
         if self._state() is not before and self._is_void(event):

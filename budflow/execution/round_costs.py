@@ -9,8 +9,9 @@ APART_SECONDS_MIN = 0.050
 #: What one chunk of rounds is to take: long against a hop, and short enough for the last ones to end together.
 CHUNK_SECONDS_MIN = 0.020
 CHUNK_SECONDS_MAX = 0.250
-#: Rounds go elsewhere where they take so many times what packing and unpacking them takes here.
-HANDLING_TIMES_MIN = 4
+#: Rounds go elsewhere where they take so many times what packing and unpacking them takes here: it takes as long again
+#: over there, so that with less two processors would gain little by it.
+HANDLING_TIMES_MIN = 6
 #: Of so many measurements in a row the least counts: one that a pause of the process fell into is none.
 MEASURED_MIN = 2
 BODIES_MAX = 1_000
@@ -22,6 +23,8 @@ class BodyCost:
     def __init__(self) -> None:
         self._computing: deque[float] = deque(maxlen=MEASURED_MIN)
         self._handling: deque[float] = deque(maxlen=MEASURED_MIN)
+        #: What handling an item may cost, until that was measured.
+        self.handling_guess: float | None = None
 
     def note(self, items: int, seconds: float) -> None:
         """Rounds with so many items took so much of a processor."""
@@ -38,6 +41,11 @@ class BodyCost:
         """What an item costs; None where that is not known yet."""
         return min(self._computing) if len(self._computing) == MEASURED_MIN else None
 
+    @property
+    def handling_measured(self) -> bool:
+        """Whether it was measured what packing and unpacking take. Before that, small chunks find it out."""
+        return len(self._handling) == MEASURED_MIN
+
     def pays_apart(self, items: int, start_seconds: float) -> bool:
         """Whether so many items had better be computed elsewhere, where that begins only after `start_seconds`.
 
@@ -46,12 +54,13 @@ class BodyCost:
         each = self.item_seconds
         if each is None or items * each < APART_SECONDS_MIN + 2 * start_seconds:
             return False
-        return not self._handling or each >= HANDLING_TIMES_MIN * min(self._handling)
+        handling = min(self._handling) if self.handling_measured else self.handling_guess
+        return handling is None or each >= HANDLING_TIMES_MIN * handling
 
     def chunk_items(self, items: int, width: int) -> int:
         """How many of so many items the next chunk takes, where `width` are computed at a time: fewer at the end."""
         each = self.item_seconds or CHUNK_SECONDS_MIN
-        wanted = min(CHUNK_SECONDS_MAX / each, items / (2 * width))
+        wanted = min(CHUNK_SECONDS_MAX / each, items / (2 * width)) if self.handling_measured else 0.0
         return max(1, round(max(wanted, CHUNK_SECONDS_MIN / each)))
 
 

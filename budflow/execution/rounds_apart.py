@@ -13,9 +13,16 @@ from budflow.execution.heavy import Heavy
 from budflow.execution.node_log import ExecutionLog
 from budflow.execution.ports import Work
 from budflow.execution.produced import Produced
-from budflow.execution.round_costs import BodyCost, RoundCosts
+from budflow.execution.round_costs import MEASURED_MIN, BodyCost, RoundCosts
 from budflow.execution.round_work import Round
-from budflow.execution.rounds_segment import ENTRIES_BYTES_MAX, entry_bytes, pack_body, packing_of, unpack_rounds
+from budflow.execution.rounds_segment import (
+    CHUNK_BYTES_MAX,
+    ENTRIES_BYTES_MAX,
+    entry_bytes,
+    pack_body,
+    packing_of,
+    unpack_rounds,
+)
 from budflow.execution.state import At, FrameId
 from budflow.log import get_log
 from budflow.model.failure import Failure
@@ -29,6 +36,8 @@ LOST_MAX = 3
 #: that others keep, or its machine may be cut off.
 PATIENCE_SECONDS = 15.0
 PATIENCE_TIMES = 20
+#: What packing and unpacking take together, in times of packing alone.
+HANDLING_TIMES_PACKING = 3
 
 log = get_log(__name__)
 
@@ -116,9 +125,11 @@ class RoundsApart:
             body = self._bodies[row] = self._prepared(row, container)
         if body.packed is None:
             return False
+        if not body.cost.handling_measured and not self._may_try(row, container, frames, now):
+            return False
         each = self._items(frames[0])
         wanted = body.cost.chunk_items(each * len(frames), self.heavy.width)
-        most = ENTRIES_BYTES_MAX // max(1, self._bytes(frames[0]))
+        most = CHUNK_BYTES_MAX // max(1, self._bytes(frames[0]))
         size = max(1, min(round(wanted / each), most, len(frames)))
         taken = [frames.popleft()]
         while len(taken) < size and frames and self._goes_along(taken[-1], frames[0]):
@@ -184,6 +195,18 @@ class RoundsApart:
             return _Body(pack_body(self.work, self.produced, row[0], container), cost)
         except BudflowError:
             return _Body(None, cost)  # Whoever computes it here says so.
+
+    def _may_try(self, row: Row, container: At, frames: deque[FrameId], now: datetime) -> bool:
+        """Whether another small chunk is to find out what handling takes, where one packed for nothing leaves hope."""
+        body = self._bodies[row]
+        if body.cost.handling_guess is None and body.packed is not None:
+            try:
+                _, seconds = _timed(packing_of(body.packed, self.produced, container, [frames[0]], now))
+            except BudflowError:
+                return False  # Whoever computes it here says so.
+            body.cost.handling_guess = HANDLING_TIMES_PACKING * seconds / self._items(frames[0])
+        under_way = sum(chunk.row == row for chunk in self._chunks)
+        return under_way < MEASURED_MIN and self.pays(row, frames)
 
     async def _run(self, heavy: Heavy, chunk: Chunk, pack: Callable[[], bytes]) -> None:
         try:

@@ -29,9 +29,11 @@ from budflow.model.spilled import Spilled
 #: What packed rounds begin with, and no packed segment, which is JSON, does.
 MARK = b"rounds\n"
 SIZE_BYTES = 8
-#: So much JSON of nodes outside goes along with every chunk, and so much of its own items.
+#: So much JSON of nodes outside goes along with every chunk, and so much of the items of one round. Of several rounds
+#: less goes into one chunk, since a few chunks at a time are in memory, on both sides.
 OUTSIDE_BYTES_MAX = 4 * 1024 * 1024
 ENTRIES_BYTES_MAX = 8 * 1024 * 1024
+CHUNK_BYTES_MAX = 1024 * 1024
 
 
 def packs_rounds(payload: bytes) -> bool:

@@ -13,6 +13,8 @@ from budflow.model.item_codec import to_plain
 #: As many items, or as much JSON, of a port stay in memory and in the journal.
 ITEMS_MAX = 20_000
 CONTENT_BYTES_MAX = 4 * 1024 * 1024
+#: As much of a part of what a node gives that comes quickly after the one before: the journal could not follow.
+PART_BYTES_MAX = 512 * 1024
 #: How large few items are nobody asks.
 SAMPLED_ITEMS_MIN = 16
 
@@ -24,10 +26,10 @@ def is_much(gathered: Mapping[str, tuple[Sequence[Item], Sequence[int]]]) -> boo
     return any(are_many(items) for items, _ in gathered.values())
 
 
-def are_many(items: Sequence[Item]) -> bool:
+def are_many(items: Sequence[Item], bytes_max: int | None = None) -> bool:
     """Whether these items are more than is to stay in memory, as the last one makes believe."""
-    count = len(items)
-    return count >= ITEMS_MAX or (count >= SAMPLED_ITEMS_MIN and count * content_bytes(items[-1]) >= CONTENT_BYTES_MAX)
+    most, count = CONTENT_BYTES_MAX if bytes_max is None else bytes_max, len(items)
+    return count >= ITEMS_MAX or (count >= SAMPLED_ITEMS_MIN and count * content_bytes(items[-1]) >= most)
 
 
 def content_bytes(item: Item) -> int:

@@ -70,14 +70,13 @@ def open_sides(directory: Path, database_url: str, *, lease_seconds: float) -> I
         outside = stack.enter_context(relayed(side.outside.here, port_of(ledger.url)))
         inside = stack.enter_context(relayed(side.inside.here, port_of(database_url)))
         settings = {
-            "BUDFLOW_BLOB_URL": f"file://{directory}/blobs",
             "BUDFLOW_LEASE_SECONDS": str(lease_seconds),
             "BUDFLOW_HTTP_ALLOW": f"127.0.0.1,{side.outside.here}",
             "BUDFLOW_RETENTION_EXECUTIONS_MAX": "100000",
         }
         there = database_url.replace(f"127.0.0.1:{port_of(database_url)}", f"{side.inside.here}:{inside}")
         ledger = replace(ledger, url=f"http://{side.outside.here}:{outside}")
-        yield Sides(side, ledger, shared(database_url) | settings, shared(there) | settings)
+        yield Sides(side, ledger, shared(database_url, directory) | settings, shared(there, directory) | settings)
 
 
 @contextmanager

@@ -111,9 +111,8 @@ def open_stage(directory: Path, database_url: str, *, lease_seconds: float, hast
         cluster = stack.enter_context(
             ray_cluster("--num-cpus=0", "--include-dashboard=false", gcs_redis=f"127.0.0.1:{gcs.port}")
         )
-        settings = shared(database_url) | {
+        settings = shared(database_url, directory) | {
             "BUDFLOW_REDIS_URL": redis.url(),
-            "BUDFLOW_BLOB_URL": f"file://{directory}/blobs",
             "BUDFLOW_LEASE_SECONDS": str(lease_seconds),
             "BUDFLOW_LEADER_SECONDS": str(LEADER_SECONDS),
             "BUDFLOW_RETENTION_EXECUTIONS_MAX": "100000",

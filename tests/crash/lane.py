@@ -116,7 +116,7 @@ def open_lane(name: str, directory: Path, database_url: str | None = None) -> It
     # So few that every shape is taken up from a snapshot, too.
     settings = {"BUDFLOW_SNAPSHOT_EVENTS": "5"}
     if database_url is not None:
-        settings |= shared(database_url)
+        settings |= shared(database_url, directory)
     with (
         running_ledger(directory / "ledger") as ledger,
         running_server(directory / "server", **settings) as server,
@@ -127,9 +127,13 @@ def open_lane(name: str, directory: Path, database_url: str | None = None) -> It
         yield Lane(name, server, ledger, orders)
 
 
-def shared(database_url: str) -> dict[str, str]:
+def shared(database_url: str, directory: Path) -> dict[str, str]:
     """The settings that several mains on one database have in common."""
-    return {"BUDFLOW_DATABASE_URL": database_url, "BUDFLOW_ENCRYPTION_KEYS": ENCRYPTION_KEYS}
+    return {
+        "BUDFLOW_DATABASE_URL": database_url,
+        "BUDFLOW_ENCRYPTION_KEYS": ENCRYPTION_KEYS,
+        "BUDFLOW_BLOB_URL": f"file://{directory}/blobs",
+    }
 
 
 def kills(points: Mapping[str, int]) -> Iterator[Fault]:

@@ -61,7 +61,7 @@ def _run_lane(
         verdict = under_load([lane.server], lane.ledger, lane.orders, load, f"{database} {RANDOM}")
         _add(report, Row(database, RANDOM, None, verdict))
         if url is not None:
-            with running_server(directory / "second", **shared(url)) as second:
+            with running_server(directory / "second", **shared(url, directory)) as second:
                 both = [lane.server, second]
                 verdict = under_load(both, lane.ledger, lane.orders, load, f"{database} {TWO_MAINS}")
             _add(report, Row(database, TWO_MAINS, None, verdict))

@@ -26,7 +26,7 @@ KILLS = {
     "node.items_started:1:before": ("items", "chain"),
     "node.items_finished:1:after": ("items", "answer"),
     "node.items_retried:1:before": ("retry", "parallel"),
-    "node.logged:1:before": ("items", "retry"),
+    "node.logged:1:before": ("for_each", "chain"),
     "node.finished:20:after": ("for_each", "loop", "wait", "sub_workflow"),
     "node.failed:1:before": ("try_catch", "retry"),
     "node.cancelled:1:before": ("limits", "chain"),

@@ -90,7 +90,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def two_mains(tmp_path: Path, postgres_url: str) -> Iterator[TwoMains]:
-    settings = {"BUDFLOW_DATABASE_URL": postgres_url, "BUDFLOW_ENCRYPTION_KEYS": key(0)}
+    settings = {
+        "BUDFLOW_DATABASE_URL": postgres_url,
+        "BUDFLOW_ENCRYPTION_KEYS": key(0),
+        "BUDFLOW_BLOB_URL": f"file://{tmp_path}/blobs",
+    }
     with ExitStack() as stack:
         ledger = stack.enter_context(running_ledger(tmp_path / "ledger"))
         one = stack.enter_context(running_server(tmp_path / "one", **settings))

@@ -32,7 +32,11 @@ class Stage(NamedTuple):
 
 @contextmanager
 def staged(directory: Path, postgres_url: str, *, lease_seconds: int) -> Iterator[Stage]:
-    settings = {"BUDFLOW_DATABASE_URL": postgres_url, "BUDFLOW_LEASE_SECONDS": str(lease_seconds)}
+    settings = {
+        "BUDFLOW_DATABASE_URL": postgres_url,
+        "BUDFLOW_LEASE_SECONDS": str(lease_seconds),
+        "BUDFLOW_BLOB_URL": f"file://{directory}/blobs",
+    }
     with ExitStack() as stack:
         ledger = stack.enter_context(running_ledger(directory / "ledger"))
         one = stack.enter_context(running_server(directory / "one", **settings))

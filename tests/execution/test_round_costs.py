@@ -46,18 +46,27 @@ def test_processes_are_started_only_for_more_than_twice_what_that_takes() -> Non
 
 def test_what_is_as_expensive_to_pack_stays() -> None:
     cost = known(0.001)
-    cost.note_handling(10, 10 * 0.0005)
+    assert cost.pays_apart(1_000, 0.0)
+    cost.handling_guess = 0.0005
+    assert not cost.pays_apart(1_000, 0.0)
+    cost.handling_guess = 0.0001
+    assert cost.pays_apart(1_000, 0.0)
+    for _ in range(2):
+        cost.note_handling(10, 10 * 0.0005)
 
     assert not cost.pays_apart(1_000, 0.0)
 
 
 def test_chunks_are_as_large_as_is_worth_a_hop_and_smaller_at_the_end() -> None:
     cost = known(SLOW)
+    assert cost.chunk_items(1_000, 2) == 1, "until it is known what handling takes"
+    cost.note_handling(1, 0.0)
+    cost.note_handling(1, 0.0)
 
     assert cost.chunk_items(1_000, 2) == CHUNK_SECONDS_MAX / SLOW
     assert cost.chunk_items(8, 2) == 2
     assert cost.chunk_items(1, 2) == 1
-    assert known(0.001).chunk_items(20, 8) == 20
+    assert known(0.001).chunk_items(1_000, 8) == 20
 
 
 def test_the_bodies_that_were_unused_longest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from budflow.execution.inprocess import InProcessExecutor
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.ports import Work
 from budflow.execution.process_pool import ProcessDied, ProcessPool
+from budflow.execution.round_costs import MEASURED_MIN
 from budflow.execution.rounds_apart import AHEAD, LOST_MAX
 from budflow.execution.rounds_host import RoundsHost
 from budflow.execution.tools import Tools
@@ -275,7 +276,7 @@ async def test_others_go_on_while_rounds_are_away_and_cancelling_stops_those_at_
     heavy = FakeHeavy(hang=True)
     async with office_with(heavy) as office:
         away = await office.start(LOOP)
-        await until(lambda: heavy.chunks == heavy.width + AHEAD)
+        await until(lambda: heavy.chunks == MEASURED_MIN)
         assert (await story(office, Flow({"a": burning(value=1)}, ["start > a"])))[0][0] == "succeeded"
         await office.supervisor.cancel("default", away.execution.id, "test")
         async with asyncio.timeout(2):
@@ -316,6 +317,17 @@ async def test_cheap_rounds_stay() -> None:
     heavy = FakeHeavy()
     async with office_with(heavy) as office:
         told, _, _ = await story(office, Flow({"each": each({"a": burning()})}, EDGES, items(1_000)))
+
+    assert told[0] == "succeeded"
+    assert heavy.chunks == 0
+
+
+async def test_rounds_that_take_about_as_long_to_pack_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(round_costs, "APART_SECONDS_MIN", 0.0)
+    heavy = FakeHeavy()
+    async with office_with(heavy) as office:
+        lines = [{"n": number, "note": "a note of some length about this customer, " * 6} for number in range(20_000)]
+        told, _, _ = await story(office, Flow({"each": each({"a": SET}, batch_size=1_000)}, EDGES, lines))
 
     assert told[0] == "succeeded"
     assert heavy.chunks == 0

@@ -141,6 +141,7 @@ async def test_two_processes_of_one_name_are_two_runners_and_nothing_is_done_twi
     for runner in runners:  # From now on this test is what they do, so that it says when.
         assert runner._worker is not None
         runner._worker.supervisor.holding.stopping = True
+        runner._worker.supervisor.intake.look()
     await until(lambda: _both_stopped(runners))
 
     execution = await queued(store)
@@ -157,4 +158,7 @@ async def test_two_processes_of_one_name_are_two_runners_and_nothing_is_done_twi
 
 
 def _both_stopped(runners: list[ClusterRunner]) -> bool:
-    return all(runner._worker is not None and runner._worker.supervisor.holding.stopping for runner in runners)
+    """Whether neither claims any more, nor is about to."""
+    workers = [runner._worker for runner in runners if runner._worker is not None]
+    tasks = [task for worker in workers for task in worker.supervisor._tasks]
+    return not any(getattr(task.get_coro(), "__name__", "") == "claim_forever" for task in tasks)
