@@ -9,7 +9,7 @@ COPY budflow budflow
 COPY mcp_server mcp_server
 COPY ray_jobs ray_jobs
 # Wheels only: a source distribution would run its own code here.
-RUN /opt/budflow/bin/pip install --only-binary :all: .
+RUN /opt/budflow/bin/pip install --only-binary :all: ".[tables]"
 
 FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin budflow \
