@@ -30,7 +30,7 @@ serve: $(VENV)/.installed
 	@exec $(BIN)/budflow serve
 
 # Fast tests first, and only of them the coverage: to measure it takes as long again, and up to ten times as long where
-# cases are generated or servers run. Then the others, with everything of Ray on one worker: one Ray at a time.
+# cases are generated or servers run. Then the others, what uses the Ray of the session on one worker.
 test: check
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -m 'not generated and not process and not ray' -n $(JOBS) --cov --cov-report=term-missing:skip-covered

@@ -1,9 +1,6 @@
 """Joining a cluster that cannot be joined: each time one error that says what to do, and soon."""
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent import futures
@@ -19,7 +16,6 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined] 
 
 from budflow.errors import BudflowError
 from ray_jobs.join import MESSAGES, SERVICES, NoRayNodeHere, RayTokenRefused, RayUnreachable, RayVersionMismatch, join
-from tests.ray_cluster import RayCluster
 
 TOKEN = "a" * 64
 RAY, PYTHON = compute_version_info()  # type: ignore[no-untyped-call] # Ray gives it no types
@@ -119,35 +115,3 @@ def test_a_machine_without_a_node_of_the_cluster_is_refused(tmp_path: Path) -> N
         error = refused(address, NoRayNodeHere, tmp_path)
 
     assert "ray start" in error.hint
-
-
-#: Looks for a cluster from a process that joins none; its own versions are what the further arguments say.
-FIND = """
-import sys
-from pathlib import Path
-from unittest.mock import patch
-
-from budflow.errors import BudflowError
-from ray_jobs.join import find
-
-for versions in sys.argv[2:]:
-    with patch("ray._private.utils.compute_version_info", lambda: tuple(versions.split("/"))):
-        try:
-            print(find(sys.argv[1], Path("/tmp")).local)
-        except BudflowError as error:
-            print(error.code)
-"""
-
-
-@pytest.mark.ray
-@pytest.mark.xdist_group("ray")
-def test_a_real_cluster_refuses_strangers_and_other_versions_at_once(two_nodes: RayCluster) -> None:
-    def found(token: str | None, *versions: str) -> list[str]:
-        environment = {**os.environ, **two_nodes.environment(token)}
-        command = [sys.executable, "-c", FIND, two_nodes.address, *versions]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
-
-    assert found(None, f"{RAY}/{PYTHON}", f"2.9.0/{PYTHON}", f"{RAY}/3.9.1") == [
-        *("False", "ray.version_mismatch", "ray.version_mismatch")
-    ]
-    assert found("0" * 64, f"{RAY}/{PYTHON}") == ["ray.token_refused"]
