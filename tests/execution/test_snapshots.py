@@ -37,7 +37,7 @@ def test_a_snapshot_of_another_release_is_not_read(monkeypatch: pytest.MonkeyPat
         unpack_saved(packed)
 
 
-@pytest.mark.parametrize("payload", [b"", b"no zstd", SAVED.pack()[:-3]])
+@pytest.mark.parametrize("payload", [b"", b"no zstd", SAVED.pack()[:-3]], ids=["none", "others", "cut off"])
 def test_other_bytes_are_no_snapshot(payload: bytes) -> None:
     with pytest.raises(SavedRunUnreadable):
         unpack_saved(payload)
@@ -85,7 +85,7 @@ async def test_only_what_came_after_the_snapshot_is_read(story: Story) -> None:
     assert (await story.row()).status == "succeeded"
 
 
-@pytest.mark.parametrize("payload", [b"rubbish", SAVED.pack()])
+@pytest.mark.parametrize("payload", [b"rubbish", SAVED.pack()], ids=["rubbish", "of another execution"])
 def test_a_snapshot_that_cannot_be_read_costs_time_and_nothing_else(payload: bytes) -> None:
     @told
     async def spoiled(story: Story) -> None:

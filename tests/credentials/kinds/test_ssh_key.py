@@ -78,6 +78,7 @@ def test_a_key_with_a_passphrase_is_opened(layout: PrivateFormat) -> None:
             "The private key cannot be read.",
         ),
     ],
+    ids=["locked", "another passphrase", "not locked", "damaged", "of another kind", "public", "cut off", "empty"],
 )
 def test_a_key_that_does_not_open_is_refused_when_it_is_entered(
     text: str, passphrase: str | None, message: str
