@@ -323,11 +323,12 @@ async def test_cheap_rounds_stay() -> None:
 
 
 async def test_rounds_that_take_about_as_long_to_pack_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(light_rounds, "SECONDS_MAX", 0.000_02)
     monkeypatch.setattr(round_costs, "APART_SECONDS_MIN", 0.0)
+    monkeypatch.setattr(rounds_apart, "HANDLING_TIMES_PACKING", 1_000_000)
     heavy = FakeHeavy()
     async with office_with(heavy) as office:
-        lines = [{"n": number, "note": "a note of some length about this customer, " * 6} for number in range(20_000)]
-        told, _, _ = await story(office, Flow({"each": each({"a": SET}, batch_size=1_000)}, EDGES, lines))
+        told, _, _ = await story(office, LOOP)
 
     assert told[0] == "succeeded"
     assert heavy.chunks == 0
