@@ -12,12 +12,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CHECKS := check-format check-lint check-types check-imports check-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test crash-matrix chaos check $(CHECKS) bench fmt docs clean
+.PHONY: help demo serve test coverage crash-matrix chaos check $(CHECKS) bench fmt docs clean
 
 help:
 	@echo 'make demo [EXECUTOR=ray|inprocess]  the main job on real input, from an agent to a finished execution'
 	@echo 'make serve                          run the server on loopback'
 	@echo 'make test                           everything that CI runs'
+	@echo 'make coverage                       what the fast tests do not reach'
 	@echo 'make crash-matrix [SEED=n]          20,000 simulated schedules, real servers killed everywhere; docs/reliability.md'
 	@echo 'make chaos [SEED=n]                 an installation on a Ray cluster, of which everything is killed; docs/reliability.md'
 	@echo 'make check                          format, lint, types, import contracts, freshness of the docs'
@@ -29,12 +30,17 @@ demo: $(VENV)/.installed
 serve: $(VENV)/.installed
 	@exec $(BIN)/budflow serve
 
-# Fast tests first, and only of them the coverage: to measure it takes as long again, and up to ten times as long where
-# cases are generated or servers run. Then the others, what uses the Ray of the session on one worker.
+# Fast tests first. Then those that generate cases, run servers or use Ray, of which those that share what the session
+# starts stay on one worker.
+FAST := not generated and not process and not ray
 test: check
+	@$(BIN)/python -m pytest -m '$(FAST)' -n $(JOBS)
+	@$(BIN)/python -m pytest -m 'not ($(FAST))' -n $(JOBS) --dist loadgroup
+
+# Of the fast tests only: to measure it takes as long again, and up to ten times as long where servers run.
+coverage: $(VENV)/.installed-dev
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -m 'not generated and not process and not ray' -n $(JOBS) --cov --cov-report=term-missing:skip-covered
-	@$(BIN)/python -m pytest -m 'generated or process or ray' -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -m '$(FAST)' -n $(JOBS) --cov --cov-report=term-missing:skip-covered
 
 crash-matrix: $(VENV)/.installed-dev
 	@BUDFLOW_SIMULATION_SCHEDULES=20000 $(BIN)/python -m pytest tests/execution/test_simulation.py

@@ -145,6 +145,6 @@ def two_nodes() -> "Iterator[RayCluster]":
     """
     from tests.ray_cluster import ray_cluster  # Few tests need it.
 
-    with ray_cluster("--num-cpus=1", "--labels=side=near") as cluster:
+    with ray_cluster("--num-cpus=1", "--labels=side=near", "--include-dashboard=false") as cluster:
         cluster.add("--num-cpus=1", "--labels=side=far", '--resources={"far": 1}')
         yield cluster

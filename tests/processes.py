@@ -16,7 +16,7 @@ import httpx2
 import orjson
 
 BUDFLOW = str(Path(sys.executable).with_name("budflow"))
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:

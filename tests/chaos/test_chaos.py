@@ -14,7 +14,7 @@ from tests.servers import PostgresServer, drop_database, new_database
 
 pytestmark = [
     *(pytest.mark.process, pytest.mark.postgres, pytest.mark.redis, pytest.mark.ray),
-    pytest.mark.xdist_group("chaos"),
+    pytest.mark.xdist_group("ray"),
 ]
 
 KILLS = 3

@@ -25,7 +25,7 @@ LEASE_SECONDS = 1.5
 
 
 @pytest.fixture(
-    params=["workers", pytest.param("actors", marks=[pytest.mark.ray, pytest.mark.xdist_group("chaos")])],
+    params=["workers", pytest.param("actors", marks=[pytest.mark.ray, pytest.mark.xdist_group("partition")])],
 )
 def divided(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -> Iterator[Divided]:
     try:

@@ -65,7 +65,7 @@ async def test_those_of_a_worker_that_died_are_run_by_the_runner(office: Office)
 async def test_cancelling_stops_the_worker(office: Office, tmp_path: Path) -> None:
     slow = burning(seconds="{{ $json.seconds }}", mark=str(tmp_path))
     active = await office.start(looping(slow))
-    await until(lambda: bool(elsewhere(tmp_path)), seconds=20)
+    await until(lambda: bool(elsewhere(tmp_path)), seconds=60)
     await office.supervisor.cancel("default", active.execution.id, "test")
     async with asyncio.timeout(2):
         await active.ended
