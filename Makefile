@@ -35,7 +35,7 @@ serve: $(VENV)/.installed
 FAST := not generated and not process and not ray
 test: check
 	@$(BIN)/python -m pytest -m '$(FAST)' -n $(JOBS)
-	@$(BIN)/python -m pytest -m 'not ($(FAST))' -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -m 'not ($(FAST))' -n $(JOBS) --dist loadgroup --durations=12
 
 # Of the fast tests only: to measure it takes as long again, and up to ten times as long where servers run.
 coverage: $(VENV)/.installed-dev

@@ -10,6 +10,9 @@ from tests.chaos.partition import UP_SECONDS, Divided, living, open_sides, order
 from tests.processes import environment, eventually
 from tests.ray_cluster import RayCluster, ray_cluster
 
+#: On a busy machine a partition lasts long, and the head would take the far node for dead, which then ends itself.
+PATIENCE = '--system-config={"health_check_failure_threshold": 100}'
+
 
 @contextmanager
 def open_divided_on_ray(directory: Path, database_url: str, s3_url: str, *, lease_seconds: float) -> Iterator[Divided]:
@@ -21,7 +24,8 @@ def open_divided_on_ray(directory: Path, database_url: str, s3_url: str, *, leas
         blobs = stack.enter_context(relayed(side.outside.here, port_of(endpoint)))
         s3 = {"BUDFLOW_BLOB_URL": s3_url.replace(endpoint, f"http://{side.outside.here}:{blobs}")}
         main, orders = stack.enter_context(ordering(directory, sides.ledger, sides.settings | s3))
-        cluster = stack.enter_context(ray_cluster("--num-cpus=0", "--include-dashboard=false", host=side.inside.here))
+        head = ("--num-cpus=0", "--include-dashboard=false", PATIENCE)
+        cluster = stack.enter_context(ray_cluster(*head, host=side.inside.here))
         near = cluster.add_unreaped("--num-cpus=1")
         cluster.add_elsewhere(side.inside.there, side.command(), "--num-cpus=1")
         own = environment(directory / "keeper", **(sides.there | s3 | cluster.environment()))

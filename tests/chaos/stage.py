@@ -19,7 +19,7 @@ from tests.ray_cluster import RayCluster, ray_cluster
 from tests.servers import RedisServer
 
 MAINS = 2
-#: Ray nodes beside the head, which runs no actors, and actors on each, which is one a CPU.
+#: Ray nodes beside the head, which runs no actors, and actors on each, which is one a CPU; on a hasty stage one.
 NODES, ACTORS = 2, 2
 LEADER_SECONDS = 1.0
 UP_SECONDS = 60.0
@@ -50,6 +50,11 @@ class Stage:
         shown: dict[str, Any] = main.client.get("/cluster").raise_for_status().json()
         return shown
 
+    @property
+    def actors_each(self) -> int:
+        """How many a node has."""
+        return 1 if self.hasty else ACTORS
+
     def actors(self) -> list[int]:
         """The processes of the actors that run executions."""
         runners = self.cluster_of(self.mains[0])["runners"]
@@ -71,7 +76,7 @@ class Stage:
     def wait_until_up(self) -> None:
         """Return when every node has its actors again."""
         self.wait_for_nodes()
-        self._wait_for_actors(ACTORS * len(self.nodes))
+        self._wait_for_actors(self.actors_each * len(self.nodes))
 
     def wait_until_ready(self) -> None:
         """Return when there is something to strike again: all of it, or where this stage is hasty something."""
@@ -92,7 +97,7 @@ class Stage:
         self.coming.append(self.starters.submit(self._add_node))
 
     def _add_node(self) -> None:
-        self.nodes.append(self.cluster.add_unreaped(f"--num-cpus={ACTORS}"))
+        self.nodes.append(self.cluster.add_unreaped(f"--num-cpus={self.actors_each}"))
 
     def _wait_for_actors(self, count: int) -> None:
         try:

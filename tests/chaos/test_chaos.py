@@ -21,7 +21,7 @@ KILLS = 3
 SEED = 5
 LEASE_SECONDS = 2.0
 ALIVE_SECONDS = (0.3, 0.6)
-PER_SECOND = 8.0
+PER_SECOND = 4.0
 #: Short ones, some of which run at a main and the others in actors.
 BRIEF = tuple(SHAPES[name] for name in ("chain", "answer", "last_node", "branches", "wait"))
 
