@@ -147,6 +147,7 @@ async def _put_together(
     kinds = find_kinds()
     credentials = Resolver(store, cipher, kinds)
     executor = InProcessExecutor(runner.tools, name)
+    claims = settings.claim or kind != "main"
     supervisor = Supervisor(
         store,
         plans,
@@ -159,8 +160,8 @@ async def _put_together(
         credentials=credentials,
         wakes=wakes,
         kind=kind,
-        details=_details(settings, runner.tools.place),
-        claims=settings.claim or kind != "main",
+        details={**_details(settings, runner.tools.place), "claims": claims},
+        claims=claims,
     )
     return Worker(
         settings, store, cipher, kinds, credentials, blobs, lists, runner, plans, links, executor, supervisor, wakes

@@ -24,6 +24,7 @@ class Hearing:
         self._random = Random(runner)  # noqa: S311 - spreads looks, guards nothing
         self._ends: list[Callable[[], None]] = []
         self._soon: asyncio.TimerHandle | None = None
+        self._heard: set[str] = set()  # What was queued since the last look; "" where nobody said which.
 
     def begin(self) -> None:
         """Listen from now on."""
@@ -37,7 +38,8 @@ class Hearing:
         if self._soon is not None:
             self._soon.cancel()
 
-    def _hear_of_queue(self, _: str) -> None:
+    def _hear_of_queue(self, execution_id: str) -> None:
+        self._heard.add(execution_id)
         if self._soon is None:
             self._soon = asyncio.get_running_loop().call_later(self._turn(), self._look)
 
@@ -50,7 +52,11 @@ class Hearing:
 
     def _look(self) -> None:
         self._soon = None
-        self._intake.look()
+        heard, self._heard = self._heard, set()
+        if len(heard) == 1 and (execution_id := heard.pop()):
+            self._intake.look_for(execution_id)
+        else:
+            self._intake.look()
 
     def _hear_of_signal(self, execution_id: str) -> None:
         if not execution_id or execution_id in self._holding.held:

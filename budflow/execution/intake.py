@@ -53,6 +53,8 @@ class Intake:
         self._unknown: set[str] = set()  # Leased to this runner, and not known to it when it last looked.
         self._wake, self._told = asyncio.Event(), asyncio.Event()
         self.queued = claims  # The first look at the store tells.
+        self._named: str | None = None  # The one that is known to be in the queue, where nothing else is known of it.
+        self._search_at = 0.0  # When the store is to be searched again, whatever is told until then.
 
     async def open(self) -> None:
         """Become known as a living runner, and take over from dead ones."""
@@ -76,6 +78,14 @@ class Intake:
     def look(self) -> None:
         """Something in the store may be due now."""
         self.queued = self._claims
+        self._wake.set()
+
+    def look_for(self, execution_id: str) -> None:
+        """The same, and this one is what was queued. What is thought to be empty otherwise need not be searched."""
+        if not self._claims or self.queued or self._named is not None or self.room <= 0:
+            self.look()
+            return
+        self._named = execution_id
         self._wake.set()
 
     def offer(self) -> None:
@@ -132,9 +142,11 @@ class Intake:
     async def claim_forever(self) -> None:
         while not self._holding.stopping:
             seconds = POLL_SECONDS
+            now = asyncio.get_running_loop().time
             try:
-                await self._claim()
-                seconds = await self._until_next()
+                if await self._claim(named_only=now() < self._search_at):
+                    self._search_at = now() + await self._until_next()
+                seconds = max(0.0, self._search_at - now())
             except Exception as error:  # noqa: BLE001 - the worker's loop: whatever it was, the next turn tries again
                 log.warning("claim.failed", error=f"{type(error).__name__}: {error}")
             await _wait(self._wake, seconds)
@@ -157,20 +169,16 @@ class Intake:
         busy = len(self._holding.held) - len(self._holding.idling) + len(self._taking)
         return self.running_max - busy if self._claims else 0
 
-    async def _claim(self) -> None:
-        if self.room > 0:
-            asked = self._pace.ask(self.room)
-            self.queued = False  # Whoever is queued from now on says so, also while the store is being asked.
-            claims: list[tuple[Claim, Execution]] | None = None
-            began = time.monotonic()
-            try:
-                suspects = 0 if self._holding.suspects else 1
-                claims = await self._store.claim(self._runner, limit=asked, suspects=suspects)
-            finally:
-                self.queued = self.queued or claims is None or len(claims) == asked
-            self._taking.add(claims)
-            self._holding.figures.claims.add(time.monotonic() - began)
-            self._holding.figures.claimed.add(by=len(claims))
+    async def _claim(self, *, named_only: bool) -> bool:
+        """Whether the store was searched: it need not be where it is known what was queued, if that may do for now."""
+        named, self._named = self._named, None
+        search = named is None or self.queued or not named_only or self.room <= 0
+        if self.room <= 0:
+            self.queued = self.queued or named is not None
+        elif search or named is None:
+            await self._claim_some()
+        else:
+            await self._claim_named(named)
         for execution_id in [*self._holding.dropped]:
             if execution_id in self._holding.held:  # Taken up again already.
                 self._holding.dropped.discard(execution_id)
@@ -180,6 +188,35 @@ class Intake:
             if reclaimed is not None:
                 self._taking.add([reclaimed])
         await self._taking.take_up()
+        return search
+
+    async def _claim_some(self) -> None:
+        asked = self._pace.ask(self.room)
+        self.queued = False  # Whoever is queued from now on says so, also while the store is being asked.
+        claims: list[tuple[Claim, Execution]] | None = None
+        began = time.monotonic()
+        try:
+            suspects = 0 if self._holding.suspects else 1
+            claims = await self._store.claim(self._runner, limit=asked, suspects=suspects)
+        finally:
+            self.queued = self.queued or claims is None or len(claims) == asked
+        self._taking.add(claims)
+        self._holding.figures.claims.add(time.monotonic() - began)
+        self._holding.figures.claimed.add(by=len(claims))
+
+    async def _claim_named(self, execution_id: str) -> None:
+        """Where it is gone already, somebody else was told as well and has it."""
+        began = time.monotonic()
+        try:
+            claimed = await self._store.claim_queued(self._runner, execution_id)
+        except BaseException:
+            self.queued = True  # The next look tells.
+            raise
+        if claimed is not None:
+            claim, execution, unbegun = claimed
+            self._taking.add([(claim, execution)], {execution_id: unbegun})
+        self._holding.figures.claims.add(time.monotonic() - began)
+        self._holding.figures.claimed.add(by=int(claimed is not None))
 
     async def listen_forever(self) -> None:
         """Find out what other server processes were asked to tell or to cancel."""

@@ -72,6 +72,14 @@ class ExecutionStore(Protocol):
         """
         ...
 
+    async def claim_queued(self, runner: str, execution_id: str) -> tuple[Claim, Execution, Unbegun] | None:
+        """Lease one execution of which is known that it was just queued, with what is stored of it.
+
+        None where it is not queued any more, was claimed before, has a limit or is to be cancelled. Of what else is in
+        the queue this knows nothing: it is for runners that believe it to be empty.
+        """
+        ...
+
     async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
         """Lease an execution anew that `runner` holds, after its journal broke; None where it no longer does."""
         ...
@@ -97,12 +105,13 @@ class ExecutionStore(Protocol):
     ) -> Lease:
         """Become known as a living runner. The lease ends `seconds` after it was last renewed.
 
-        `details` are for people: what JSON can hold, such as how much it may run, its release and its Ray node.
+        `details` are for people: what JSON can hold, such as how much it may run, its release and its Ray node. With
+        `claims` false it is known to take nothing from the queue.
         """
         ...
 
     async def count_runners(self) -> int:
-        """How many runners there are on this store, this process's among them."""
+        """How many runners there are on this store that take from its queue, this process's among them."""
         ...
 
     async def release_dead(self, runner: str) -> list[str]:

@@ -12,6 +12,7 @@ from budflow.execution.holding import Holding
 from budflow.execution.intake import Intake
 from budflow.execution.plans import PlanCache
 from budflow.execution.ports import CredentialSource, ExecutionStore, Executor
+from budflow.execution.queue_room import QueueRoom
 from budflow.execution.records import AdmissionKey, JournalWrite
 from budflow.execution.signal import signal_of
 from budflow.execution.spread import Spread
@@ -56,7 +57,7 @@ class Supervisor:
 
         Without `claims` it takes nothing from the queue, and of what is submitted only what a caller waits for.
         """
-        self._store, self.runner, self._queued_max = store, runner, queued_max
+        self._store, self.runner, self._queue_room = store, runner, QueueRoom(store, queued_max)
         self.figures = EngineFigures()
         self._tasks: set[asyncio.Task[None]] = set()
         self._claims, self._wakes = claims, wakes
@@ -175,13 +176,13 @@ class Supervisor:
         events = (admitted, *reused)
         full = self.intake.queued or len(self.holding.held) >= self.intake.running_max
         if full or execution.limit is not None or (durable and not self._claims):
-            if await self._store.count_queued() >= self._queued_max:
-                raise QueueFull
+            await self._queue_room.take()
             stored = [encode(seq, event) for seq, event in enumerate(events)]
             await self._store.admit(execution, stored, trigger_key, uses_at_door(execution, plan, admitted))
             self.intake.look()
             if full or not self._claims:  # Else it only waits for its limit, and can be taken up here as well.
-                self._wakes.tell("queue")
+                self._wakes.tell("queue", "" if execution.limit is not None else execution.id)
+                await asyncio.sleep(0)  # It goes out before whatever the caller does next.
             self.intake.listen()  # It may have displaced one that is here,
             if execution.limit is not None and execution.limit.policy == "cancel_oldest":
                 self._wakes.tell("signals")  # or elsewhere.

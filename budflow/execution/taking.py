@@ -50,6 +50,7 @@ class Taking:
     def __init__(self, store: ExecutionStore, plans: PlanCache, holding: Holding) -> None:
         self._store, self._plans, self._holding = store, plans, holding
         self._claimed: deque[tuple[Claim, Execution]] = deque()
+        self._unbegun: dict[str, Unbegun] = {}
         self._under_way: set[str] = set()
         self._failures: Counter[str] = Counter()  # How often each could not be taken up, for a reason that stays.
 
@@ -61,9 +62,10 @@ class Taking:
         """Of all of them."""
         return self._under_way | {claim.execution_id for claim, _ in self._claimed}
 
-    def add(self, claims: Iterable[tuple[Claim, Execution]]) -> None:
-        """These were claimed."""
+    def add(self, claims: Iterable[tuple[Claim, Execution]], unbegun: Mapping[str, Unbegun] | None = None) -> None:
+        """These were claimed; `unbegun` is what is stored of some of them, if that is known already."""
         self._claimed.extend(claims)
+        self._unbegun.update(unbegun or {})
 
     async def take_up(self) -> None:
         """Give each of them a turn. One that cannot be taken up now gets its next turn behind the others."""
@@ -75,14 +77,15 @@ class Taking:
         await asyncio.gather(*(self._take_turns(turns, unbegun) for _ in range(min(AT_ONCE, len(taken)))))
 
     async def _read_unbegun(self) -> Mapping[str, Unbegun]:
-        new = [execution.id for _, execution in self._claimed if execution.started_at is None]
+        known, self._unbegun = self._unbegun, {}
+        new = [one.id for _, one in self._claimed if one.started_at is None and one.id not in known]
         if not new:
-            return {}
+            return known
         try:
-            return await self._store.read_unbegun(new)
+            return {**known, **await self._store.read_unbegun(new)}
         except Exception as error:  # noqa: BLE001 - the worker's loop: read one by one, only what is at fault fails
             log.warning("claim.not_read", error=f"{type(error).__name__}: {error}")
-            return {}
+            return known
 
     async def _take_turns(self, turns: Iterator[tuple[Claim, Execution]], unbegun: Mapping[str, Unbegun]) -> None:
         for claim, execution in turns:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-#: What is told: there is something in the queue; there is a signal for an execution (the subject), or it is to be
-#: cancelled; triggers were armed or disarmed; an execution has new events; somebody wants to be told of those, for some
-#: seconds; somebody else leads, or nobody.
+#: What is told: there is something in the queue (the subject is which, where it is one that nothing holds back); there
+#: is a signal for an execution (the subject), or it is to be cancelled; triggers were armed or disarmed; an execution
+#: has new events; somebody wants to be told of those, for some seconds; somebody else leads, or nobody.
 Topic = Literal["queue", "signals", "triggers", "execution", "watch", "leader"]
 
 

@@ -11,11 +11,13 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, func, select, text, update
 
+from budflow.execution.records import Unbegun
 from budflow.model.execution import Claim, Execution
 from budflow.storage import streams
 from budflow.storage.fairness import SUSPECT_TAKEOVERS, Candidate, Turns
 from budflow.storage.rows import execution_of, from_micros
 from budflow.storage.schema import executions
+from budflow.storage.unbegun import read_unbegun
 
 #: So often a claim looks again when rivals were faster.
 ROUNDS_MAX = 5
@@ -110,6 +112,15 @@ def reclaim_execution(conn: Connection, runner: str, execution_id: str) -> tuple
     ).mappings()
     execution = next(map(execution_of, row), None)
     return None if execution is None else (Claim(execution.id, runner, execution.token), execution)
+
+
+def claim_queued(conn: Connection, runner: str, execution_id: str) -> tuple[Claim, Execution, Unbegun] | None:
+    """Lease one of which is known that it was just queued, with what is stored of it. It needs no transaction."""
+    row = streams.take_named(conn, runner, execution_id)
+    if row is None:
+        return None
+    execution = execution_of(row)
+    return Claim(execution.id, runner, execution.token), execution, read_unbegun(conn, [execution.id])[execution.id]
 
 
 def next_wake(conn: Connection) -> datetime | None:

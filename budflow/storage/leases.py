@@ -59,8 +59,9 @@ def delete_runner(conn: Connection, runner: str) -> None:
 
 
 def count_runners(conn: Connection) -> int:
-    """How many runners have a row."""
-    return conn.execute(select(func.count()).select_from(runners)).scalar_one()
+    """How many runners have a row, without those that said that they claim nothing."""
+    found = conn.execute(select(runners.c.details)).scalars()
+    return sum(orjson.loads(details).get("claims", True) for details in found)
 
 
 def list_runners(conn: Connection) -> list[RunnerRow]:

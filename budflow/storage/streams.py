@@ -118,6 +118,13 @@ _STREAMS = {
     ),
 }
 _TAKE_IDS = text(f"{_LEASE} WHERE id IN (SELECT value FROM json_each(:ids)) RETURNING *")  # noqa: S608 - see above
+_TAKE_NAMED = {
+    dialect: text(
+        f"""{_LEASE} WHERE id = (SELECT x.id FROM executions AS x WHERE x.id = :id AND x.status = 'queued'
+        AND x.token = 0 AND x.limit_key IS NULL AND NOT x.cancelling {lock}) RETURNING *"""  # noqa: S608 - see above
+    )
+    for dialect, lock in ((SQLITE, ""), (POSTGRES, "FOR UPDATE SKIP LOCKED"))
+}
 _TAKE_STREAMS = text(
     f"""WITH due AS MATERIALIZED (
         SELECT first.id FROM {_GIVEN_STREAMS} CROSS JOIN LATERAL (
@@ -227,3 +234,9 @@ def take(conn: Connection, runner: str, chosen: Sequence[Candidate], now: int) -
         "suspects": orjson.dumps([candidate.id for candidate in chosen if candidate.suspect]).decode(),
     }
     return list(conn.execute(_TAKE_STREAMS, values).mappings())
+
+
+def take_named(conn: Connection, runner: str, execution_id: str) -> Row | None:
+    """Lease one that nobody had yet and no limit holds back, and give its row after that; None where it is not so."""
+    values = {"runner": runner, "id": execution_id}
+    return next(iter(conn.execute(_TAKE_NAMED[conn.dialect.name], values).mappings()), None)

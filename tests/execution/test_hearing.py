@@ -68,9 +68,13 @@ class FakeIntake:
     def __init__(self, runners: int = 2, room: int = 10) -> None:
         self.runners, self.room = runners, room
         self.looks = self.listens = 0
+        self.looked_for: list[str] = []
 
     def look(self) -> None:
         self.looks += 1
+
+    def look_for(self, execution_id: str) -> None:
+        self.looked_for.append(execution_id)
 
     def listen(self) -> None:
         self.listens += 1
@@ -97,6 +101,30 @@ async def test_a_burst_in_the_queue_is_one_look() -> None:
     await asyncio.sleep(SPREAD_SECONDS_MAX)  # Longer than any turn: no other look was on its way.
 
     assert intake.looks == 1
+    ears.end()
+
+
+async def test_of_one_that_was_queued_the_name_is_passed_on() -> None:
+    intake = FakeIntake()
+    ears, wakes = hearing(intake)
+    wakes.tell("queue", "exe_1")
+    await until(lambda: bool(intake.looked_for))
+    wakes.tell("queue", "exe_2")
+    await until(lambda: len(intake.looked_for) == 2)
+
+    assert (intake.looked_for, intake.looks) == (["exe_1", "exe_2"], 0)
+    ears.end()
+
+
+@pytest.mark.parametrize("told", [["exe_1", "exe_2"], ["exe_1", ""], [""]])
+async def test_of_several_or_of_nobody_knows_which_it_only_looks(told: list[str]) -> None:
+    intake = FakeIntake()
+    ears, wakes = hearing(intake)
+    for execution_id in told:
+        wakes.tell("queue", execution_id)
+    await until(lambda: intake.looks == 1)
+
+    assert intake.looked_for == []
     ears.end()
 
 

@@ -18,6 +18,7 @@ from budflow.model.execution import Execution, Limit
 from budflow.model.identity import new_id, utc_now
 from budflow.model.item import ItemList
 from budflow.scaling.wakes_here import WakesHere
+from budflow.storage.errors import StorageUnavailable
 from tests.execution.fakes import PLACE, REGISTRY, FakeHttp
 from tests.execution.server import CALL, SET, CountingStore, Server, hang
 from tests.execution.vault import Vault
@@ -91,6 +92,60 @@ async def test_what_a_full_runner_queues_the_other_takes_up(runners: tuple[Serve
 
     assert active is None
     assert (await full.ended(execution_id)).runner in (None, other.supervisor.runner)
+
+
+async def test_one_that_was_told_by_its_name_is_not_searched_for(
+    runners: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, other = runners
+    await fill(full)
+    await full.save("w", SET, ["start > set"])
+    searches: list[str] = []
+    monkeypatch.setattr(full.store, "claim", lambda runner, **_: searches.append(runner))
+    execution_id, _ = await full.submit("w")
+
+    assert (await other.ended(execution_id)).status == "succeeded"
+    assert searches == []
+
+
+async def test_what_is_told_by_name_keeps_nobody_from_searching_in_time(
+    runners: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, other = runners
+    await fill(full)
+    await full.save("w", SET, ["start > set"])
+    searched = asyncio.Event()
+
+    async def claim(runner: str, **_: int) -> list[Any]:
+        searched.set()
+        return []
+
+    monkeypatch.setattr(full.store, "claim", claim)
+    monkeypatch.setattr(intake, "POLL_SECONDS", 0.05)
+    other.supervisor.intake.look()
+    await until(lambda: not other.supervisor.intake.queued)
+    searched.clear()
+    while not searched.is_set():
+        execution_id, _ = await full.submit("w")
+        assert (await other.ended(execution_id)).status == "succeeded"
+
+
+async def test_where_claiming_it_by_its_name_fails_it_is_searched_for(
+    runners: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, other = runners
+    await fill(full)
+    await full.save("w", SET, ["start > set"])
+
+    async def cut(runner: str, execution_id: str) -> None:
+        raise StorageUnavailable
+
+    monkeypatch.setattr(full.store, "claim_queued", cut)
+    execution_id, _ = await full.submit("w")
+    await until(lambda: other.supervisor.intake.queued)
+    other.supervisor.intake.look()  # As after a while.
+
+    assert (await other.ended(execution_id)).status == "succeeded"
 
 
 async def test_what_a_runner_that_stops_gives_back_the_other_takes_up(runners: tuple[Server, Server]) -> None:

@@ -255,3 +255,37 @@ async def test_a_suspect_passes_no_full_limit(store: Store, monkeypatch: pytest.
 
     assert len(await claimed(store, limit=10)) == 1
     assert await claimed(store, limit=10) == []
+
+
+async def test_one_that_was_just_queued_is_claimed_by_its_name_with_all_that_is_stored(store: Store) -> None:
+    await queued(store)
+    named = await queued(store)
+
+    claimed = await store.claim_queued("r1", named.id)
+
+    assert claimed is not None
+    claim, leased, unbegun = claimed
+    assert claim == Claim(named.id, "r1", 1)
+    assert (leased.status, leased.runner, leased.token) == ("running", "r1", 1)
+    assert unbegun == (await store.read_unbegun([named.id]))[named.id]
+    assert await store.get_execution("default", named.id) == leased
+
+
+async def test_by_its_name_each_is_claimed_once(store: Store) -> None:
+    named = await queued(store)
+
+    claims = await asyncio.gather(*(store.claim_queued(f"r{number}", named.id) for number in range(4)))
+
+    assert sum(claimed is not None for claimed in claims) == 1
+
+
+async def test_what_is_held_back_or_was_claimed_before_is_not_claimed_by_its_name(store: Store) -> None:
+    ended = await running(store, "r1")
+    await store.append(end(ended))
+    given_back = await running(store, "r0")
+    await store.give_back("r0")
+    limited = await queued(store, limit=ONE_AT_ONCE)
+
+    for execution_id in (limited.id, given_back.execution_id, ended.execution_id, "exe_unknown"):
+        assert await store.claim_queued("r1", execution_id) is None
+    assert {execution.id for execution in await claimed(store, limit=10)} == {limited.id, given_back.execution_id}

@@ -89,6 +89,13 @@ async def test_a_server_key_outlives_the_server(open_again: OpenStore) -> None:
     assert await (await open_again()).get_server_key("links") == key
 
 
+async def test_a_runner_that_claims_nothing_does_not_count(store: Store) -> None:
+    for name, claims in (("r1", True), ("r2", False)):
+        await store.open_lease(name, seconds=10, details={"claims": claims})
+
+    assert await store.count_runners() == 1
+
+
 async def test_runners_are_listed_with_their_leases_and_with_what_they_hold(store: Store) -> None:
     assert await store.list_runners() == []
     lease = await store.open_lease("r1", seconds=10, kind="worker", details={"cores": 2})

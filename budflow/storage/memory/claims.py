@@ -37,6 +37,12 @@ class MemoryClaims:
         self._turns.serve(chosen, now)
         return [self._lease(runner, self._executions[candidate.id]) for candidate in chosen]
 
+    def claim_queued(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
+        """Lease one that nobody had yet and no limit holds back."""
+        row = self._executions.get(execution_id)
+        free = row is not None and (row.status, row.token, row.limit, row.cancelling) == ("queued", 0, None, False)
+        return self._lease(runner, row) if row is not None and free else None
+
     def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
         """Lease what `runner` holds already anew."""
         row = self._executions.get(execution_id)

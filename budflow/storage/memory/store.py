@@ -79,6 +79,10 @@ class MemoryStore:
     async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
         return self._claims.claim(runner, limit, suspects)
 
+    async def claim_queued(self, runner: str, execution_id: str) -> tuple[Claim, Execution, Unbegun] | None:
+        claimed = self._claims.claim_queued(runner, execution_id)
+        return None if claimed is None else (*claimed, (await self.read_unbegun([execution_id]))[execution_id])
+
     async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
         return self._claims.reclaim(runner, execution_id)
 
@@ -191,7 +195,7 @@ class MemoryStore:
         return self._server_keys.setdefault(name, secrets.token_bytes(32))
 
     async def count_runners(self) -> int:
-        return len(await self.list_runners())
+        return sum(row.details.get("claims", True) for row in await self.list_runners())
 
     async def list_runners(self) -> list[RunnerRow]:
         return self._claims.list_runners()

@@ -112,6 +112,9 @@ class PostgresStore:
         claiming = self._claiming if look.limited else self._claiming_at_once
         return await self._write(self._claims.take, runner, limit, suspects, look, of=claiming)
 
+    async def claim_queued(self, runner: str, execution_id: str) -> tuple[Claim, Execution, Unbegun] | None:
+        return await self._write(claims.claim_queued, runner, execution_id, of=self._claiming_at_once)
+
     async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
         return await self._write(claims.reclaim_execution, runner, execution_id)
 

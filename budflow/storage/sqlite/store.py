@@ -120,6 +120,9 @@ class SqliteStore:
     async def claim(self, runner: str, *, limit: int, suspects: int = 1) -> list[tuple[Claim, Execution]]:
         return await self._write(lambda conn: self._claims.claim(conn, runner, limit, suspects))
 
+    async def claim_queued(self, runner: str, execution_id: str) -> tuple[Claim, Execution, Unbegun] | None:
+        return await self._write(lambda conn: claims.claim_queued(conn, runner, execution_id))
+
     async def reclaim(self, runner: str, execution_id: str) -> tuple[Claim, Execution] | None:
         return await self._write(lambda conn: claims.reclaim_execution(conn, runner, execution_id))
 
