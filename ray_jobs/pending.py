@@ -15,8 +15,6 @@ from ray_jobs.living_nodes import LivingNodes
 if TYPE_CHECKING:
     import ray
 
-    from ray_jobs.tasks import NodeOutcome
-
 LOOK_SECONDS = 1.0
 #: A task that has not begun after so long, although a node has what it asks for, says so.
 WAIT_SECONDS = 3.0
@@ -80,14 +78,14 @@ class Pending:
             begun = "Begins" if self.runtime_env is None else f"Begins in the runtime environment `{self.runtime_env}`"
             self._say("info", f"{begun}, after {time.monotonic() - self._since:.1f} s.")
 
-    async def result(self, task: "ray.ObjectRef[NodeOutcome]") -> "NodeOutcome":
+    async def result(self, task: "ray.ObjectRef[bytes]") -> bytes:
         """What the task gives. Raises ResourcesInfeasible, and a RayError for what becomes of the task."""
         answer = asyncio.ensure_future(task)
         try:
             while not (await asyncio.wait({answer}, timeout=None if self._begun else LOOK_SECONDS))[0]:
                 if not self._begun:
                     await self._look()
-            outcome: NodeOutcome = answer.result()
+            outcome: bytes = answer.result()
             self.began()  # What a short task said may come later than what it gives.
             return outcome
         finally:

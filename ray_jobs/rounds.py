@@ -40,10 +40,10 @@ class RayRounds:
         await self._nodes.require(ONE_CPU)
         payload: Any = ray.put(chunk) if len(chunk) > INLINE_BYTES_MAX else chunk
         name = f"{work.plan.name}/{work.execution.id}/rounds"
-        task = execute_node_task.options(name=name, **ONE_CPU.options()).remote(payload, self._opening)
+        task = execute_node_task.options(name=name, **ONE_CPU.options()).remote(payload, self._opening, None, 0)
         answered = False
         try:
-            outcome: NodeOutcome = await task
+            outcome = NodeOutcome.of_bytes(await task)
             answered = self._warm = True
         except RayError as error:
             raise RoundsLost(f"{type(error).__name__} while it ran rounds of a body.") from error

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -21,6 +22,8 @@ from budflow.model.execution import Place
 from budflow.model.failure import NodeError
 from budflow.model.item import BlobRef
 from budflow.model.journal import EventUnwritable
+from budflow.model.spilled import Spilled
+from ray_jobs.beginnings import Beginnings
 from ray_jobs.blobs import BlobObjects
 from ray_jobs.demand import Demand, ResourcesInfeasible
 from ray_jobs.living_nodes import LivingNodes
@@ -29,7 +32,10 @@ from ray_jobs.rounds import INLINE_BYTES_MAX, RayRounds
 from ray_jobs.runtime_envs import build_failure
 from ray_jobs.segment_policy import NO_POLICY, RuntimeEnvUntrusted, SegmentPolicy
 from ray_jobs.taken_over import TakenOver
-from ray_jobs.tasks import BEGUN, NodeOutcome, execute_node_task
+from ray_jobs.tasks import BEGUN, NodeOutcome, execute_node_task, packed_runner
+
+#: As many items are made into bytes on the event loop, as the journal does with what a node gives.
+PACKED_HERE_MAX = 10
 
 
 class SegmentLost(NodeError):
@@ -66,6 +72,7 @@ class RaySegments(RayRounds):
         self._numbers = count(secrets.randbits(48))
         self._taken_over = TakenOver()
         self._told = Told()
+        self._beginnings: Beginnings | None = None
 
     async def run(self, work: Work, run: NodeRun) -> tuple[NodeResult, Place]:
         """See Heavy. The node's time limit counts from here: waiting for resources is part of it."""
@@ -75,18 +82,17 @@ class RaySegments(RayRounds):
             runtime_env = policy.runtime_env_of(run.node.spec)
             if not policy.scale_up_seconds:
                 await self._nodes.require(demand)
-            payload: Any = await asyncio.to_thread(pack, run, giving.ticket, project_id=work.execution.project_id)
+            payload: Any = await _packed(run, giving.ticket, work.execution.project_id)
         except (EventUnwritable, ResourcesInfeasible, RuntimeEnvUntrusted) as error:
             return all_failed(run, error), ours
         if len(payload) > INLINE_BYTES_MAX:
             payload = ray.put(payload)
         self._taken_over.begin(work.execution)
         name = f"{work.plan.name}/{work.execution.id}/{run.node.key}"
-        number, context = next(self._numbers), ray.get_runtime_context()
-        runner = None if context.get_actor_id() is None else (context.current_actor, number)
+        number, runner = next(self._numbers), self._runner
         try:
             options = {**demand.options(), **policy.options(runtime_env)}
-            task = execute_node_task.options(name=name, **options).remote(payload, self._opening, runner)
+            task = execute_node_task.options(name=name, **options).remote(payload, self._opening, runner, number)
         except ValueError as error:  # Such as 1.5 GPUs, which Ray does not divide.
             return all_failed(run, ResourcesInfeasible(str(error))), ours
         pending = Pending(
@@ -128,13 +134,24 @@ class RaySegments(RayRounds):
 
     def hear(self, number: int, told: bytes) -> None:
         """Take what the task of a segment logs meanwhile; the result of one that has ended has it all."""
-        out = self._out.get(number)
-        if out is None:
-            return
         if told == BEGUN:
-            out.pending.began()
-        else:
+            self._began(number)
+        elif (out := self._out.get(number)) is not None:
             hear(told, out.run)
+
+    @cached_property
+    def _runner(self) -> bytes | None:
+        """How tasks reach this actor, once for all of them; None in a process that is no actor."""
+        context = ray.get_runtime_context()
+        if context.get_actor_id() is None:
+            return None
+        self._beginnings = Beginnings(self._began)
+        return packed_runner(context.current_actor, self._beginnings.name)
+
+    def _began(self, number: int) -> None:
+        out = self._out.get(number)
+        if out is not None:
+            out.pending.began()
 
     def _asking(self, number: int) -> _Out:
         out = self._out.get(number)
@@ -143,13 +160,21 @@ class RaySegments(RayRounds):
         return out
 
 
+async def _packed(run: NodeRun, ticket: str, project_id: str) -> bytes:
+    """The run as bytes, made in a thread where that may take long; the way there and back costs more than few items."""
+    few = len(run.items) <= PACKED_HERE_MAX and not isinstance(run.items, Spilled) and not run.node.params.node_keys
+    if few:
+        return pack(run, ticket, project_id=project_id)
+    return await asyncio.to_thread(pack, run, ticket, project_id=project_id)
+
+
 async def _result(
-    task: "ray.ObjectRef[NodeOutcome]", pending: Pending, run: NodeRun, ours: Place
+    task: "ray.ObjectRef[bytes]", pending: Pending, run: NodeRun, ours: Place
 ) -> tuple[NodeResult, Place]:
     answered = False
     try:
         async with asyncio.timeout(limit_seconds(run)):
-            outcome = await pending.result(task)
+            outcome = NodeOutcome.of_bytes(await pending.result(task))
         answered = True
         return unpack_result(outcome.packed, run), outcome.place
     except TimeoutError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+import orjson
 import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
@@ -20,17 +21,22 @@ from budflow.errors import BudflowError
 from budflow.execution.hand_over import ask_nobody
 from budflow.execution.segment import SegmentHost
 from budflow.model.execution import Place
+from ray_jobs.beginnings import say_begun
 from ray_jobs.blobs import TaskBlobs
 from ray_jobs.cluster import NAMESPACE
 from ray_jobs.serverless import Outcome, Serverless
 from ray_jobs.wire import origin_of
 
-#: What a segment tells first: until then it waits for resources, or for its runtime environment.
+#: What a segment tells first, by a call where a datagram does not reach its runner: until then it waits for resources,
+#: or for its runtime environment.
 BEGUN = b""
 #: How often a task that runs an execution lets Python see that Ray asks it to end.
 INTERRUPT_SECONDS = 0.2
 #: How long a cleanup waits for actors to answer. A frozen one does what it was told when it goes on.
 ANSWER_SECONDS = 5.0
+#: Whose handles a process keeps, those used last.
+RUNNERS_KEPT_MAX = 16
+_SIZE_BYTES = 4
 
 T = TypeVar("T")
 
@@ -45,22 +51,43 @@ class NothingRetried(BudflowError):
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
-    """The result of a packed segment, as bytes, and where it ran."""
+    """The result of a packed segment, as bytes, and where it ran.
+
+    It comes as bytes too, which Ray passes as they are: the size of the place in 4 bytes, the place, the result.
+    """
 
     packed: bytes
     place: Place
 
+    @staticmethod
+    def of_bytes(outcome: bytes) -> "NodeOutcome":
+        """What `execute_node_task` gives."""
+        end = _SIZE_BYTES + int.from_bytes(outcome[:_SIZE_BYTES], "big")
+        return NodeOutcome(outcome[end:], Place(**orjson.loads(outcome[_SIZE_BYTES:end])))
+
+
+def packed_runner(actor: Any, ear: str) -> bytes:
+    """What tasks are told of the actor that hands them out: its handle, and the name of its Beginnings.
+
+    As bytes, of which each process makes a handle once: as an argument it would be one for each task.
+    """
+    return pickle.dumps((actor, ear))
+
 
 @ray.remote(max_retries=0)
-def execute_node_task(payload: bytes, opening: bytes, runner: tuple[Any, int] | None = None) -> NodeOutcome:
-    """Run one packed segment. `runner` is the actor that has its credentials and blobs and takes its log, and a number
-    there.
+def execute_node_task(payload: bytes, opening: bytes, runner: bytes | None, number: int) -> bytes:
+    """Run one packed segment, or packed rounds; a NodeOutcome as bytes.
+
+    `runner` is the packed actor that has its credentials and blobs and takes its log, under this `number`; None where
+    there is none.
     """
     if runner is None:
-        return NodeOutcome(_host(opening).run(payload, ask_nobody, None), _place())
-    ask, tell, blobs = partial(_ask, *runner), partial(_tell, *runner), TaskBlobs(*runner)
-    tell(BEGUN)
-    return NodeOutcome(_host(opening).run(payload, ask, tell, blobs), _place())
+        return _here() + _host(opening).run(payload, ask_nobody, None)
+    actor, ear = _runner(runner)
+    ask, tell, blobs = partial(_ask, actor, number), partial(_tell, actor, number), TaskBlobs(actor, number)
+    if not say_begun(ear, number):
+        tell(BEGUN)
+    return _here() + _host(opening).run(payload, ask, tell, blobs)
 
 
 @ray.remote(max_retries=0, num_cpus=0)
@@ -155,6 +182,20 @@ def _tell(actor: Any, number: int, told: bytes) -> None:
 def _host(opening: bytes) -> SegmentHost:
     """One a worker process, which runs many segments."""
     return SegmentHost(pickle.loads(opening))  # noqa: S301 - written by our own runner actor
+
+
+@lru_cache(maxsize=RUNNERS_KEPT_MAX)
+def _runner(packed: bytes) -> tuple[Any, str]:
+    """Of each runner whose tasks come to this process."""
+    actor, ear = pickle.loads(packed)  # noqa: S301 - written by our own runner actor
+    return actor, ear
+
+
+@lru_cache(maxsize=1)
+def _here() -> bytes:
+    """What the outcomes of this process begin with."""
+    place = orjson.dumps(_place().to_json())
+    return len(place).to_bytes(_SIZE_BYTES, "big") + place
 
 
 def _place() -> Place:

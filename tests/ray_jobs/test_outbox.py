@@ -13,7 +13,7 @@ from budflow.model import event as e
 from budflow.model.credential_kind import CredentialKind, OpenCredential
 from budflow.model.failure import Failure
 from budflow.model.item import EMPTY
-from ray_jobs.outbox import Outbox
+from ray_jobs.outbox import Outbox, linger_seconds
 from ray_jobs.wire import CredentialAsk, Report, ask_info, unpack_report
 from tests.execution.fake_hand_over import FakeHandOver, WrongBox
 
@@ -240,3 +240,8 @@ async def test_a_later_run_of_the_same_execution_asks_with_other_numbers() -> No
 
     assert await openings[1] is CREDENTIAL
     openings[0].cancel()
+
+
+@pytest.mark.parametrize(("taken_seconds", "seconds"), [(0.0, 0.05), (0.5, 0.05), (1.0, 0.1), (2.0, 0.2), (60.0, 0.2)])
+def test_a_run_that_takes_long_is_reported_less_often(taken_seconds: float, seconds: float) -> None:
+    assert linger_seconds(taken_seconds) == seconds

@@ -224,6 +224,19 @@ async def test_on_a_full_cluster_a_node_waits_visibly_and_its_own_time_limit_end
 
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
+async def test_the_runner_knows_of_a_node_that_computes_that_it_has_begun(office: Office) -> None:
+    block = {"type": "test.block", "params": {"seconds": 60}, "timeout_seconds": 0.1}
+
+    active = await office.run(Flow({"block": block}, ["start > block"]))
+
+    assert active.finished is not None
+    assert active.finished.failure is not None
+    assert active.finished.failure.code == "node.timed_out"
+    assert "waited" not in active.finished.failure.message
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
 async def test_labels_of_ray_nodes_decide_where_a_node_runs(office: Office) -> None:
     zone = "ray.io/availability-zone"
     here = {"type": "test.where", "resources": {"labels": {zone: f"in({ZONE}, other)", "tier": "!gpu"}}}
