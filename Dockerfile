@@ -8,6 +8,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY budflow budflow
 COPY mcp_server mcp_server
 COPY ray_jobs ray_jobs
+COPY examples examples
 # Wheels only: a source distribution would run its own code here.
 RUN /opt/budflow/bin/pip install --only-binary :all: ".[tables]"
 

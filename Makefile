@@ -11,6 +11,9 @@ CODE := $(PACKAGES) tests $(wildcard benchmarks docs examples)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CHECKS := check-format check-lint check-types check-imports check-docs
 
+# Empty is as unset: where no bytecode may be written, every server, Ray worker and test run compiles all it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test coverage crash-matrix chaos check $(CHECKS) bench fmt docs clean
 
@@ -31,7 +34,7 @@ serve: $(VENV)/.installed
 	@exec $(BIN)/budflow serve
 
 # Fast tests first. Then those that generate cases, run servers or use Ray, of which those that share what the session
-# starts stay on one worker.
+# starts stay on one worker (group `ray`), and of those that start a Ray of their own one runs at a time (`own_ray`).
 FAST := not generated and not process and not ray
 test: check
 	@$(BIN)/python -m pytest -m '$(FAST)' -n $(JOBS)
@@ -52,7 +55,7 @@ chaos: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.installed-dev
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target $(CHECKS)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target $(CHECKS) $(VENV)/.compiled
 
 check-format: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check --quiet --output-format=concise $(CODE) || { echo 'run `make fmt`' >&2; exit 1; }
@@ -91,8 +94,13 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.made
 	@echo 'Installing BudFlow and its development tools into $(VENV) ...' >&2
-	@$(PIP) --editable '.[dev]' >&2
+	@$(PIP) --no-compile --editable '.[dev]' >&2
 	@touch $@ $(VENV)/.installed
+
+# As pip does it, but beside the checks, which leave a processor idle. Some files are for other versions of Python.
+$(VENV)/.compiled: $(VENV)/.installed-dev
+	@$(BIN)/python -m compileall -qq $(VENV)/lib || true
+	@touch $@
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -10,11 +10,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from budflow.execution.node_result import failure_of
-from budflow.execution.ports import ExecutionBroken, HandOver, Link, RunLetGo, Running, Work
+from budflow.execution.ports import ExecutionBroken, HandOver, Link, Running, Work
 from budflow.execution.records import Rest
 from budflow.model.event import Event
 from budflow.model.failure import Failure
 from budflow.model.journal_row import EventUnreadable
+from ray_jobs.advancing import Advancing
 from ray_jobs.cluster import JOIN_SECONDS, Cluster, Joined, RayStartFailed
 from ray_jobs.nodes import NodeWatch
 from ray_jobs.pool import READY_SECONDS_MAX, Pool, Runner, RunnerLost
@@ -131,8 +132,11 @@ class RayExecutor:
         return document
 
 
-class RunningOnRay:
-    """One execution on a runner actor. Its task polls the actor, and writes; others hand events and credentials in."""
+class RunningOnRay(Advancing):
+    """One execution on a runner actor. Its task polls the actor, and writes; others hand events and credentials in.
+
+    `wait` raises RunnerLost, RunBroken, EventUnreadable, and ClaimLost from the journal.
+    """
 
     def __init__(self, pool: Pool, work: Work, document: Any, link: Link, hand_over: HandOver) -> None:
         self._pool, self._work, self._document, self._link = pool, work, document, link
@@ -140,30 +144,13 @@ class RunningOnRay:
         self._id = work.execution.id
         self._runner: Runner | None = None
         self._rest: Rest | None = None
-        self._gone = False
         self._inbound: asyncio.Queue[Event] = asyncio.Queue()
         self._handing: set[asyncio.Task[None]] = set()
-        self.task = asyncio.get_running_loop().create_task(self._advance())
-        # Whoever waits gets what broke it; nobody need wait.
-        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        super().__init__(self._advance())
 
     def deliver(self, event: Event) -> None:
         """See Running."""
         self._inbound.put_nowait(event)
-
-    async def wait(self) -> None:
-        """See Running. Raises RunnerLost, RunBroken, EventUnreadable, and ClaimLost from the journal."""
-        try:
-            await self.task
-        except asyncio.CancelledError:
-            if self._gone:
-                raise RunLetGo from None
-            raise
-
-    def let_go(self) -> None:
-        """See Running."""
-        self._gone = True
-        self.task.cancel()
 
     async def _advance(self) -> None:
         delivering: asyncio.Task[None] | None = None

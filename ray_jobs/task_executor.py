@@ -14,6 +14,7 @@ from budflow.execution.ports import ExecutionBroken, Link, RunLetGo, Running, Wo
 from budflow.model import event as e
 from budflow.model.identity import utc_now
 from budflow.runner import Runner, open_runner
+from ray_jobs.advancing import Advancing
 from ray_jobs.cluster import Cluster, Joined
 from ray_jobs.segment_policy import NO_POLICY, SegmentPolicy
 from ray_jobs.segments import RaySegments
@@ -80,8 +81,8 @@ class TaskExecutor:
         await asyncio.to_thread(self._cluster.stop)
 
 
-class RunningTask:
-    """One execution as a task. What it did is told when it has ended."""
+class RunningTask(Advancing):
+    """One execution as a task. What it did is told when it has ended. `wait` raises TaskLost and TaskBroken."""
 
     def __init__(self, work: Work, link: Link, opening: bytes) -> None:
         retries = work.execution.origin is not None and work.execution.origin.kind == "retry"
@@ -90,31 +91,14 @@ class RunningTask:
         named = task.options(name=f"{work.plan.name}/{work.execution.id}", scheduling_strategy="SPREAD")
         self._ref = named.remote(orjson.dumps(work.document), pack_work(work), opening)
         self._work, self._link = work, link
-        self._gone = False
         self._wish: e.CancelRequested | None = None
-        self.task = asyncio.get_running_loop().create_task(self._advance())
-        # Whoever waits gets what broke it; nobody need wait.
-        self.task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        super().__init__(self._advance())
 
     def deliver(self, event: e.Event) -> None:
         """See Running. While it runs it hears nothing: one that is to be cancelled is ended as a whole."""
         if isinstance(event, e.CancelRequested):
             self._wish = event
             self.task.cancel()
-
-    async def wait(self) -> None:
-        """See Running. Raises TaskLost and TaskBroken."""
-        try:
-            await self.task
-        except asyncio.CancelledError:
-            if self._gone:
-                raise RunLetGo from None
-            raise
-
-    def let_go(self) -> None:
-        """See Running."""
-        self._gone = True
-        self.task.cancel()
 
     async def _advance(self) -> None:
         try:

@@ -99,7 +99,7 @@ asyncio.run(serve.serve(Settings(port=0), on_ready))
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("own_ray")
 def test_a_server_on_ray_answers_before_it_is_up_and_ends_without_a_word_of_rays(data_dir: Path) -> None:
     with serving(data_dir, "--executor", "ray", BUDFLOW_RAY_DASHBOARD="false", BUDFLOW_RAY_RUNNERS="1") as server:
         executor = server.client.get("/status").json()["executor"]

@@ -1,6 +1,5 @@
 """Two real servers on one PostgreSQL: while whoever leads is killed or frozen, each slot starts one execution."""
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx2
 import pytest
 
 from tests.processes import Serving, eventually, serving
+from tests.rows import fetch
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres]
 
@@ -79,17 +78,6 @@ def open_mains(directory: Path, url: str, count: int = 2) -> Iterator[Mains]:
         for _ in range(count):
             mains.add()
         yield mains
-
-
-def fetch(url: str, statement: str, *args: Any) -> list[Any]:
-    async def run() -> list[Any]:
-        connection = await asyncpg.connect(url)
-        try:
-            return list(await connection.fetch(statement, *args))
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 def fired(url: str, workflow_id: str) -> dict[datetime, str]:

@@ -54,8 +54,13 @@ class BodyCost:
         each = self.item_seconds
         if each is None or items * each < APART_SECONDS_MIN + 2 * start_seconds:
             return False
+        return self.handling_pays
+
+    @property
+    def handling_pays(self) -> bool:
+        """Whether computing takes long against packing and unpacking, as far as that is known."""
         handling = min(self._handling) if self.handling_measured else self.handling_guess
-        return handling is None or each >= HANDLING_TIMES_MIN * handling
+        return handling is None or (self.item_seconds or 0.0) >= HANDLING_TIMES_MIN * handling
 
     def chunk_items(self, items: int, width: int) -> int:
         """How many of so many items the next chunk takes, where `width` are computed at a time: fewer at the end."""

@@ -125,8 +125,8 @@ class RoundsApart:
             body = self._bodies[row] = self._prepared(row, container)
         if body.packed is None:
             return False
-        if not body.cost.handling_measured and not self._may_try(row, container, frames, now):
-            return False
+        if not body.cost.handling_measured and sum(chunk.row == row for chunk in self._chunks) >= MEASURED_MIN:
+            return False  # So many small ones find out what handling takes.
         each = self._items(frames[0])
         wanted = body.cost.chunk_items(each * len(frames), self.heavy.width)
         most = CHUNK_BYTES_MAX // max(1, self._bytes(frames[0]))
@@ -196,23 +196,20 @@ class RoundsApart:
         except BudflowError:
             return _Body(None, cost)  # Whoever computes it here says so.
 
-    def _may_try(self, row: Row, container: At, frames: deque[FrameId], now: datetime) -> bool:
-        """Whether another small chunk is to find out what handling takes, where one packed for nothing leaves hope."""
-        body = self._bodies[row]
-        if body.cost.handling_guess is None and body.packed is not None:
-            try:
-                _, seconds = _timed(packing_of(body.packed, self.produced, container, [frames[0]], now))
-            except BudflowError:
-                return False  # Whoever computes it here says so.
-            body.cost.handling_guess = HANDLING_TIMES_PACKING * seconds / self._items(frames[0])
-        under_way = sum(chunk.row == row for chunk in self._chunks)
-        return under_way < MEASURED_MIN and self.pays(row, frames)
+    def _pays_still(self, chunk: Chunk) -> bool:
+        """Whether to send a chunk now that it is packed: what that took tells what handling will take at the least."""
+        cost = self._bodies[chunk.row].cost
+        if cost.handling_guess is None:
+            cost.handling_guess = HANDLING_TIMES_PACKING * chunk.packing_seconds / chunk.items
+        return cost.handling_pays
 
     async def _run(self, heavy: Heavy, chunk: Chunk, pack: Callable[[], bytes]) -> None:
         try:
             chunk.begun = True
             if chunk.open:
                 packed, chunk.packing_seconds = await asyncio.to_thread(_timed, pack)
+                if not self._pays_still(chunk):
+                    return
                 async with asyncio.timeout(PATIENCE_SECONDS + PATIENCE_TIMES * chunk.seconds):
                     chunk.given = await heavy.run_rounds(self.work, packed)
         except TimeoutError:

@@ -24,7 +24,7 @@ from tests.processes import BUDFLOW, SECONDS, Serving, environment, eventually, 
 
 pytestmark = pytest.mark.process
 
-ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("canaries")])
+ON_RAY = pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.xdist_group("own_ray")])
 
 
 @dataclass

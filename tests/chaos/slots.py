@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.rows import fetch
 from tests.crash.server import Server
 from tests.processes import eventually
+from tests.rows import fetch
 
 SECOND_MICROS = 1_000_000
 TICKING: dict[str, Any] = {

@@ -10,12 +10,12 @@ import pytest
 from budflow.model.execution import ClaimLost
 from tests.chaos.partition import Divided, open_divided
 from tests.chaos.partition_on_ray import open_divided_on_ray
-from tests.chaos.rows import fetch
 from tests.crash.ledger import Effect
 from tests.crash.orders import Order, events_of, statuses
 from tests.crash.shape import SHAPES
 from tests.crash.verdict import judge
 from tests.processes import eventually
+from tests.rows import fetch
 from tests.servers import CannotStart
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres]
@@ -25,7 +25,7 @@ LEASE_SECONDS = 1.5
 
 
 @pytest.fixture(
-    params=["workers", pytest.param("actors", marks=[pytest.mark.ray, pytest.mark.xdist_group("partition")])],
+    params=["workers", pytest.param("actors", marks=[pytest.mark.ray, pytest.mark.xdist_group("own_ray")])],
 )
 def divided(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -> Iterator[Divided]:
     try:

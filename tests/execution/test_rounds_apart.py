@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from budflow.model import event as e
 from budflow.model.execution import Place
 from budflow.model.item import Json
 from budflow.model.item_codec import encode_items
+from budflow.model.journal import EventUnwritable
 from tests.execution.burning_nodes import burning, each
 from tests.execution.fakes import PLACE, FakeHttp
 from tests.execution.heavy_nodes import TESTING, open_test_runner
@@ -331,6 +333,24 @@ async def test_rounds_that_take_about_as_long_to_pack_stay(monkeypatch: pytest.M
         told, _, _ = await story(office, LOOP)
 
     assert told[0] == "succeeded"
+    assert heavy.chunks == 0
+
+
+@pytest.mark.usefixtures("everything_pays")
+async def test_rounds_that_cannot_be_packed_are_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def packing_of(*args: Any) -> Callable[[], bytes]:
+        def pack() -> bytes:
+            assert threading.current_thread() is not threading.main_thread(), "it would hold up all other executions"
+            raise EventUnwritable("It is no JSON.")
+
+        return pack
+
+    monkeypatch.setattr(rounds_apart, "packing_of", packing_of)
+    heavy = FakeHeavy()
+    async with office_with(heavy) as office, asyncio.timeout(20):
+        told, _, _ = await story(office, LOOP)
+
+    assert [item["n"] for item in told[2]] == [*range(20)]
     assert heavy.chunks == 0
 
 

@@ -249,6 +249,23 @@ def test_the_image_runs_the_server_as_an_ordinary_user_and_watches_its_health() 
     assert 'CMD ["budflow", "serve"]' in last_stage
 
 
+def test_the_image_has_all_that_the_package_is_built_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"], project["project"]["readme"], "LICENSE", "pyproject.toml"}
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    sent = {line[1:].rstrip("/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+
+    assert {name for line in copied for name in line.split()} == needed == sent
+
+
+def test_the_image_runs_every_node_type() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys() - {"dev"}
+
+    [installed] = re.findall(r'^RUN .*pip install .*"\.\[(.+)\]"$', DOCKERFILE, re.MULTILINE)
+    assert {*installed.split(",")} == extras
+
+
 def test_what_only_monitoring_needs_is_a_profile(services: dict[str, Any]) -> None:
     assert {name for name, service in services.items() if service.get("profiles") == ["monitoring"]} == {
         "prometheus",

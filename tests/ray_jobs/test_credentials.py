@@ -10,6 +10,7 @@ import httpx2
 import orjson
 import pytest
 
+from budflow.execution import holding
 from budflow.execution.ports import Executor, Work
 from budflow.model import event as e
 from budflow.model.credential import CredentialRefused
@@ -291,7 +292,10 @@ async def test_a_further_try_gets_what_the_slot_has_then(
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("more", [{}, HEAVY], ids=["light", "heavy"])
-async def test_a_store_that_is_not_there_is_waited_for(office: Office, loopback: Loopback, more: Any) -> None:
+async def test_a_store_that_is_not_there_is_waited_for(
+    office: Office, loopback: Loopback, monkeypatch: pytest.MonkeyPatch, more: Any
+) -> None:
+    monkeypatch.setattr(holding, "SOURCE_PAUSE_SECONDS", 0.05)
     office.vault.keep(bearer("token-of-crm-1234", loopback.origin))
     office.vault.fault = StorageUnavailable()
     active = await office.start(Flow({"fetch": fetching(loopback, **more)}, ["start > fetch"]))

@@ -78,7 +78,7 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("own_ray")
 @pytest.mark.parametrize("end", ["closed", "killed"])
 async def test_nothing_of_ray_outlives_its_owner_or_writes_to_its_output(directory: Path, end: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -110,7 +110,7 @@ async def test_nothing_of_ray_outlives_its_owner_or_writes_to_its_output(directo
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("own_ray")
 def test_a_cluster_that_is_not_there_is_told_before_ray_is_started(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, ray_address="127.0.0.1:1", database_url="postgresql://localhost/x")
 

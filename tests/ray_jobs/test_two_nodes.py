@@ -57,7 +57,8 @@ TABLES = 6
 def cluster(tmp_path: Path) -> Iterator[RayCluster]:
     """Two nodes that have the extension, of one CPU each."""
     store = f"--object-store-memory={STORE_BYTES}"
-    with installed(tmp_path / "extension"), ray_cluster("--num-cpus=1", '--resources={"left": 1}', store) as running:
+    head = ("--num-cpus=1", '--resources={"left": 1}', "--include-dashboard=false", store)
+    with installed(tmp_path / "extension"), ray_cluster(*head) as running:
         running.add("--num-cpus=1", '--resources={"right": 1}', store)
         yield running
 

@@ -186,6 +186,7 @@ def test_an_actor_whose_node_died_under_it_ends_what_it_runs_and_then_itself(
         assert place_of(main, execution_id, "ask")["pid"] == actor
         assert main.client.get(f"/executions/{execution_id}").json()["execution"]["takeovers"] == 0
         eventually(lambda: actor not in cluster.processes(), "it has ended itself")
+        worker.process.kill()  # It would wait for the actor, which has no node any more.
 
 
 async def test_a_worker_outlives_its_head_and_not_the_node_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:

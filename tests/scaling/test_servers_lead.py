@@ -1,15 +1,14 @@
 """Two real servers on one PostgreSQL: one leads, and hands over when it is told to stop, though it still has work."""
 
-import asyncio
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.processes import Serving, asking, eventually, serving, silence
+from tests.rows import fetch
 
 pytestmark = [pytest.mark.process, pytest.mark.postgres]
 
@@ -23,15 +22,8 @@ WHERE leaders.until > extract(epoch FROM clock_timestamp()) * 1000000
 
 def leader(url: str) -> Any:
     """The row of the server that leads: its pid and token, and since when, where it has not renewed the lease yet."""
-
-    async def read() -> Any:
-        connection = await asyncpg.connect(url)
-        try:
-            return await connection.fetchrow(LEADER)
-        finally:
-            await connection.close()
-
-    return asyncio.run(read())
+    rows = fetch(url, LEADER)
+    return rows[0] if rows else None
 
 
 def test_a_server_that_is_told_to_stop_hands_over_before_its_work_has_ended(tmp_path: Path, postgres_url: str) -> None:

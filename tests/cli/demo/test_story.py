@@ -54,7 +54,7 @@ def test_the_demo_does_the_main_job_in_process() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("own_ray")
 @pytest.mark.process
 def test_the_demo_runs_the_sub_workflow_in_another_ray_actor() -> None:
     done = run_demo("ray")
