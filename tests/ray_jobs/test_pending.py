@@ -225,9 +225,10 @@ async def test_on_a_full_cluster_a_node_waits_visibly_and_its_own_time_limit_end
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 async def test_the_runner_knows_of_a_node_that_computes_that_it_has_begun(office: Office) -> None:
-    block = {"type": "test.block", "params": {"seconds": 60}, "timeout_seconds": 0.1}
+    quick = {"type": "test.where"}  # A worker of Ray takes seconds to start.
+    block = {"type": "test.block", "params": {"seconds": 60}, "timeout_seconds": 2}
 
-    active = await office.run(Flow({"block": block}, ["start > block"]))
+    active = await office.run(Flow({"quick": quick, "block": block}, ["start > quick", "quick > block"]))
 
     assert active.finished is not None
     assert active.finished.failure is not None
