@@ -20,13 +20,23 @@ class QueueRoom:
         self._store, self._queued_max = store, queued_max
         self._left = self._added = 0
         self._counted_at = 0.0
+        self._counting = asyncio.Lock()
 
     async def take(self) -> None:
         """One more is about to be queued. Raises QueueFull."""
-        now = asyncio.get_running_loop().time()
-        if 2 * self._added >= self._left or now - self._counted_at >= COUNTED_SECONDS:
-            self._left, self._added = self._queued_max - await self._store.count_queued(), 0
-            self._counted_at = now
-            if self._left <= 0:
-                raise QueueFull
+        if self._is_due():
+            async with self._counting:  # For a burst one counts, and the others need not.
+                if self._is_due():
+                    await self._count()
         self._added += 1
+
+    def _is_due(self) -> bool:
+        old = asyncio.get_running_loop().time() - self._counted_at >= COUNTED_SECONDS
+        return old or 2 * self._added >= self._left
+
+    async def _count(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._left, self._added = self._queued_max - await self._store.count_queued(), 0
+        self._counted_at = now
+        if self._left <= 0:
+            raise QueueFull

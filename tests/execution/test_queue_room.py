@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from budflow.execution import queue_room
@@ -14,6 +16,7 @@ class CountingStore(MemoryStore):
 
     async def count_queued(self) -> int:
         self.counted += 1
+        await asyncio.sleep(0)  # Others have their turn, as while a database answers.
         return await super().count_queued()
 
 
@@ -23,6 +26,15 @@ async def test_a_long_way_from_full_it_is_counted_once_for_many() -> None:
 
     for _ in range(100):
         await room.take()
+
+    assert store.counted == 1
+
+
+async def test_for_a_burst_it_is_counted_once() -> None:
+    store = CountingStore()
+    room = QueueRoom(store, 1_000)
+
+    await asyncio.gather(*(room.take() for _ in range(100)))
 
     assert store.counted == 1
 
