@@ -24,8 +24,10 @@ ACT_SECONDS = 0.003
 async def act(ledger: int, name: str, leading: Leading) -> None:
     """Every line is one write: when it was by the clock of the machine, who, and by which token."""
     while True:
+        # First the time, then the question: who is frozen between the question and the write did lead at that time.
+        at = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         leading.require()
-        os.write(ledger, f"{time.clock_gettime_ns(time.CLOCK_MONOTONIC)} {name} {leading.token}\n".encode())
+        os.write(ledger, f"{at} {name} {leading.token}\n".encode())
         await asyncio.sleep(ACT_SECONDS)
 
 
