@@ -3,16 +3,18 @@
 A row is never deleted, so that its token only grows.
 """
 
-from sqlalchemy import BigInteger, Connection, bindparam, select, text, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, select, text, update
 
 from budflow.services.leader_ports import LeaderRow
 from budflow.storage.rows import from_micros
 from budflow.storage.schema import leaders
 from budflow.storage.streams import database_now
 
+# What was asked before may come later, where the database stalled: then it does not shorten what its asker has by now.
 _ACQUIRE = text(
     "INSERT INTO leaders (name, holder, token, until) VALUES (:name, :holder, 1, :until) "
-    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leaders.token + 1, until = excluded.until "
+    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leaders.token + 1, "
+    "until = CASE WHEN leaders.until > excluded.until THEN leaders.until ELSE excluded.until END "
     "WHERE leaders.until <= :now OR leaders.holder = excluded.holder RETURNING token"
 ).bindparams(*(bindparam(name, type_=BigInteger) for name in ("now", "until")))
 
@@ -33,11 +35,11 @@ def acquire_lead(conn: Connection, name: str, holder: str, seconds: float) -> in
 def renew_lead(conn: Connection, name: str, token: int, seconds: float) -> bool:
     """Whether it goes on."""
     now = database_now(conn)
-    c = leaders.c
+    c, until = leaders.c, now + _micros(seconds)
     renewal = (
         update(leaders)
         .where(c.name == name, c.token == token, c.until > now)
-        .values(until=now + _micros(seconds))
+        .values(until=case((c.until > until, c.until), else_=until))
         .returning(c.token)
     )
     return conn.execute(renewal).first() is not None

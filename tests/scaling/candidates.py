@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,8 +93,8 @@ class Candidates:
             at, name, token = line.split()
             self.acts.append(Act(int(at) / 1e9, name, int(token)))
         ordered = sorted(self.acts[-10_000:])
-        tokens = [act.token for act in ordered]
-        assert tokens == sorted(tokens), "one acted with a token that was older than another's before it"
+        stale = [(one, other) for one, other in pairwise(ordered) if other.token < one.token]
+        assert not stale, f"one acted with a token that was older than another's before it: {stale[:3]}"
         return self.acts
 
     def first_act(self, after: float, but: str = "", seconds: float = 10.0) -> Act:
