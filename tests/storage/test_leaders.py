@@ -1,4 +1,4 @@
-"""What was asked of the lease on leading, and given up, may still come: it shortens nothing that its asker has by now."""
+"""What was asked of the lease on leading, and given up, may still come: it shortens nothing that its asker has now."""
 
 import pytest
 
