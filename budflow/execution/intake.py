@@ -172,13 +172,14 @@ class Intake:
     async def _claim(self, *, named_only: bool) -> bool:
         """Whether the store was searched: it need not be where it is known what was queued, if that may do for now."""
         named, self._named = self._named, None
-        search = named is None or self.queued or not named_only or self.room <= 0
+        searched = True
         if self.room <= 0:
             self.queued = self.queued or named is not None
-        elif search or named is None:
-            await self._claim_some()
-        else:
+        elif named is not None and named_only and not self.queued:
             await self._claim_named(named)
+            searched = False
+        else:
+            await self._claim_some()
         for execution_id in [*self._holding.dropped]:
             if execution_id in self._holding.held:  # Taken up again already.
                 self._holding.dropped.discard(execution_id)
@@ -188,7 +189,7 @@ class Intake:
             if reclaimed is not None:
                 self._taking.add([reclaimed])
         await self._taking.take_up()
-        return search
+        return searched
 
     async def _claim_some(self) -> None:
         asked = self._pace.ask(self.room)

@@ -84,10 +84,15 @@ async def fill(server: Server) -> list[Active]:
     return [active for _, active in both if active is not None]
 
 
+async def fill_and_save(server: Server) -> None:
+    """No room at the server, and a workflow `w` that another can run."""
+    await fill(server)
+    await server.save("w", SET, ["start > set"])
+
+
 async def test_what_a_full_runner_queues_the_other_takes_up(runners: tuple[Server, Server]) -> None:
     full, other = runners
-    await fill(full)
-    await full.save("w", SET, ["start > set"])
+    await fill_and_save(full)
     execution_id, active = await full.submit("w")
 
     assert active is None
@@ -98,8 +103,7 @@ async def test_one_that_was_told_by_its_name_is_not_searched_for(
     runners: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full, other = runners
-    await fill(full)
-    await full.save("w", SET, ["start > set"])
+    await fill_and_save(full)
     searches: list[str] = []
     monkeypatch.setattr(full.store, "claim", lambda runner, **_: searches.append(runner))
     execution_id, _ = await full.submit("w")
@@ -112,8 +116,7 @@ async def test_what_is_told_by_name_keeps_nobody_from_searching_in_time(
     runners: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full, other = runners
-    await fill(full)
-    await full.save("w", SET, ["start > set"])
+    await fill_and_save(full)
     searched = asyncio.Event()
 
     async def claim(runner: str, **_: int) -> list[Any]:
@@ -134,8 +137,7 @@ async def test_where_claiming_it_by_its_name_fails_it_is_searched_for(
     runners: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full, other = runners
-    await fill(full)
-    await full.save("w", SET, ["start > set"])
+    await fill_and_save(full)
 
     async def cut(runner: str, execution_id: str) -> None:
         raise StorageUnavailable
