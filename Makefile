@@ -35,7 +35,7 @@ serve: $(VENV)/.installed
 
 # Fast tests first. Then those that generate cases, run servers or use Ray, of which those that share what the session
 # starts stay on one worker (group `ray`), and of those that start a Ray of their own one runs at a time (`own_ray`).
-FAST := not generated and not process and not ray
+FAST := not generated and not process and not ray and not docker
 test: check
 	@$(BIN)/python -m pytest -m '$(FAST)' -n $(JOBS)
 	@$(BIN)/python -m pytest -m 'not ($(FAST))' -n $(JOBS) --dist loadgroup --durations=12
