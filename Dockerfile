@@ -14,7 +14,9 @@ RUN /opt/budflow/bin/pip install --only-binary :all: ".[tables]"
 
 FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin budflow \
-    && install --directory --owner=budflow --group=budflow --mode=0700 /var/lib/budflow
+    && useradd --uid 10002 --gid budflow --no-create-home --shell /usr/sbin/nologin budflow-sandbox \
+    && install --directory --owner=budflow --group=budflow --mode=0700 /var/lib/budflow \
+    && install --directory --owner=budflow-sandbox --group=budflow --mode=0710 /run/budflow
 COPY --from=build /opt/budflow /opt/budflow
 ENV PATH=/opt/budflow/bin:$PATH \
     PYTHONUNBUFFERED=1 \

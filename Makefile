@@ -15,7 +15,7 @@ CHECKS := check-format check-lint check-types check-imports check-docs
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage crash-matrix chaos check $(CHECKS) bench fmt docs clean
+.PHONY: help demo serve test coverage crash-matrix chaos check $(CHECKS) bench fuzz fmt docs clean
 
 help:
 	@echo 'make demo [EXECUTOR=ray|inprocess]  the main job on real input, from an agent to a finished execution'
@@ -25,6 +25,7 @@ help:
 	@echo 'make crash-matrix [SEED=n]          20,000 simulated schedules, real servers killed everywhere; docs/reliability.md'
 	@echo 'make chaos [SEED=n]                 an installation on a Ray cluster, of which everything is killed; docs/reliability.md'
 	@echo 'make check                          format, lint, types, import contracts, freshness of the docs'
+	@echo 'make fuzz [RUNS=n] [SEED=n]           expressions from made-up texts; the report goes to build/fuzz.json'
 	@echo 'make bench | fmt | docs | clean     benchmarks; format the code; generate the docs; remove what was made'
 
 demo: $(VENV)/.installed
@@ -75,6 +76,10 @@ check-docs: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks
 
+# Guided by coverage; the report goes to build/fuzz.json. As long as RUNS says, and from SEED.
+fuzz: $(VENV)/.installed-fuzz
+	@$(BIN)/python -m tests.fuzz.expressions --runs $(or $(RUNS),100000) --seed $(or $(SEED),1)
+
 fmt: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --quiet --fix $(CODE) || true
 	@$(BIN)/ruff format --quiet $(CODE)
@@ -90,6 +95,10 @@ clean:
 $(VENV)/.installed: pyproject.toml | $(VENV)/.made
 	@echo 'Installing BudFlow into $(VENV) ...' >&2
 	@$(PIP) --editable . >&2
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	@$(PIP) 'atheris==3.0.0' >&2
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/.made

@@ -15,6 +15,7 @@ from budflow.egress.transport import checked_addresses, resolve_with_system
 from budflow.execution.ports import Executor
 from budflow.model.credential_kind import Probed
 from budflow.model.identity import new_id
+from budflow.sandbox.open import Sandbox
 from budflow.scaling.leader import Leader
 from budflow.scaling.open_leader import open_leader
 from budflow.scaling.perform_duties import perform_duties
@@ -42,6 +43,7 @@ class Runtime:
     keys: Keys
     executor: Executor
     leader: Leader
+    sandbox: Sandbox
     owner: OwnerLock | None = None
     drain_until: float | None = None
 
@@ -98,6 +100,8 @@ async def open_temporary(settings: Settings) -> AsyncIterator[Runtime]:
         # Nobody would take up what is left at the end: it need not be waited for.
         alone: dict[str, Any] = {"database_url": None, "redis_url": None, "claim": True, "drain_seconds": 0.0}
         scratch = {**alone, "data_dir": Path(folder), "blob_url": None, "encryption_keys": ()}
+        # Code runs one after the other, and who reads what the run comes to does not want to read of its sandbox.
+        scratch |= {"sandbox_workers_warm": 0, "log_level": "warning"}
         async with (
             open_worker(settings.model_copy(update=scratch), kind="main", store=MemoryStore()) as worker,
             _behind_doors(worker, _keys(settings, new_id("key"))) as runtime,
@@ -127,11 +131,12 @@ async def _behind_doors(worker: Worker, keys: Keys) -> AsyncIterator[Runtime]:
         prober=CredentialProber(worker.runner.tools.http, _ping_database(settings)),
         leaders=leader,
         wakes=worker.wakes,
+        sandbox=worker.sandbox,
     )
     await webhooks.refresh()
     leader.start(partial(perform_duties, find_duties(), services))
     sweeper = asyncio.create_task(sweep_own_directory(services))
-    runtime = Runtime(settings, services, webhooks, keys, worker.executor, leader)
+    runtime = Runtime(settings, services, webhooks, keys, worker.executor, leader, worker.sandbox)
     try:
         yield runtime
     finally:

@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 #: Libraries whose ordinary lines are no news; some write one for every request, with its URL, or what signs it.
-_TALKATIVE = ("alembic", "asyncio", "boto3", "botocore", "httpcore2", "httpx2", "mcp", "urllib3", "uvicorn")
+_TALKATIVE = (
+    "alembic",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "httpcore2",
+    "httpx2",
+    "mcp",
+    "urllib3",
+    "uvicorn",
+    "websockets",
+)
 
 
 class Log:

@@ -15,7 +15,7 @@ from budflow.egress.policy import AddressPolicy, parse_allow
 from budflow.execution.heavy import Heavy
 from budflow.execution.lists import ListStore
 from budflow.execution.ports import HandOver
-from budflow.execution.tools import SNAPSHOT_EVENTS, Tools
+from budflow.execution.tools import SNAPSHOT_EVENTS, SandboxOf, Tools, no_sandbox
 from budflow.model.execution import Place
 from budflow.nodes.registry import Registry, build
 
@@ -42,10 +42,11 @@ def open_runner(
     file_roots: tuple[Path, ...] = (),
     lists: ListStore | None = None,
     snapshot_events: int = SNAPSHOT_EVENTS,
+    sandbox_of: SandboxOf = no_sandbox,
 ) -> Runner:
     """Everything that a run needs in this process. `place` is this process, unless an executor knows better.
 
-    Without `lists` long lists stay in memory.
+    Without `lists` long lists stay in memory, and without `sandbox_of` no code runs.
     """
     client = GuardedClient(AddressPolicy(parse_allow(http_allow)))
     here = place or Place("inprocess", socket.gethostname(), os.getpid())
@@ -57,5 +58,6 @@ def open_runner(
         lists=lists,
         snapshot_events=snapshot_events,
         hand_over=open_hand_over(),
+        sandbox_of=sandbox_of,
     )
     return Runner(build(), tools, client.aclose)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -17,6 +17,7 @@ from budflow.runtime_envs import RuntimeEnv, refuse_rivals
 
 SECONDS_MAX = 100 * 366 * 86_400
 
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
 RuntimeEnvName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
 
@@ -75,6 +76,15 @@ class Settings(BaseSettings):
     file_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Directories below which workflows may read and write files; without any they may use none."
     )
+    expression_env: Annotated[tuple[VariableName, ...], NoDecode] = Field(
+        (),
+        description="Variables of the server's environment that expressions may read, as `$env.NAME`. Whoever may "
+        "write a workflow sees their values; credentials are the place for secrets.",
+    )
+    expression_vars: Annotated[dict[VariableName, Any], NoDecode] = Field(
+        default_factory=dict,
+        description="Values that expressions read as `$vars.NAME`, by name; as a variable in JSON.",
+    )
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description="Keys that encrypt stored credentials, newest first, each 32 random bytes in base64 (`openssl rand "
@@ -111,6 +121,58 @@ class Settings(BaseSettings):
         le=SECONDS_MAX,
         description="How long it is kept who used which credential, and who asked for one.",
     )
+    sandbox: Literal["auto", "docker", "process", "off"] = Field(
+        "auto",
+        description="How the code of code nodes is isolated: in containers of `docker`, or by `process` (namespaces "
+        "and limits of bubblewrap: reduced isolation). `auto` takes Docker, or else processes, and where there is "
+        "neither code does not run; `off`: it never does.",
+    )
+    sandbox_address: str | None = Field(
+        None,
+        pattern=r"^unix:/.+",
+        description="The socket of a running `budflow sandbox serve` (`unix:/run/budflow/sandboxd.sock`), whose key "
+        "must be readable beside it; unset: the server starts a sandboxd of its own when the first code runs.",
+    )
+    sandbox_docker_url: str = Field(
+        "unix:///var/run/docker.sock", description="Where sandboxd speaks to Docker; nothing else does."
+    )
+    sandbox_runtime: str = Field(
+        "runc", pattern=r"^[a-z][a-z0-9_.-]*$", description="Docker's runtime for containers of code, such as `runsc`."
+    )
+    sandbox_image: str | None = Field(
+        None,
+        description="The image that code runs in, used by its digest; unset: one made of the server's own Python, "
+        "by `budflow sandbox build-base` or else by the first code.",
+    )
+    sandbox_index: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]+$",
+        description="The package index (its simple API) that the requirements of code come from, without a user and "
+        "password; unset: the Python Package Index.",
+    )
+    sandbox_index_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("pypi.org", "files.pythonhosted.org"),
+        description="The hosts of that index, of its pages and of its files: all that an image's build may reach.",
+    )
+    sandbox_workers_max: int = Field(
+        8, ge=1, le=1000, description="How much code runs at the same time; the rest of it waits."
+    )
+    sandbox_workers_warm: int = Field(
+        1, ge=0, le=100, description="How many workers are kept ready for code that comes."
+    )
+    sandbox_tasks_a_worker: int = Field(
+        50, ge=1, le=10_000, description="After so many runs a worker is replaced by a new one."
+    )
+    sandbox_queued_max: int = Field(
+        1000, ge=1, description="How much code may wait for a worker; beyond it a node fails with `sandbox.busy`."
+    )
+    sandbox_memory_mb_max: int = Field(
+        2048, ge=128, le=1024 * 1024, description="The most memory that a node may give its code, in MiB."
+    )
+    sandbox_timeout_seconds_max: float = Field(
+        3600.0, gt=0, le=86_400, description="The longest that a node may let its code run."
+    )
+    sandbox_cpus: float = Field(1.0, gt=0, le=1024, description="How many processors a worker may use.")
     running_max: int = Field(1000, ge=1, description="How many executions one runner advances at the same time.")
     claim: bool = Field(
         True,
@@ -146,18 +208,37 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged, to stderr.")
 
-    @field_validator("http_allow", "file_roots", "encryption_keys", mode="before")
+    @field_validator(
+        "http_allow", "file_roots", "encryption_keys", "expression_env", "sandbox_index_hosts", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("ray_runtime_envs", mode="before")
+    @field_validator("ray_runtime_envs", "expression_vars", mode="before")
     @classmethod
     def _decode(cls, value: object) -> object:
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
             raise ValueError(f"This is not JSON: {error}") from error
+
+    @field_validator("expression_vars")
+    @classmethod
+    def _plain_values(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"Each value must be what JSON can hold: {error}") from error
+        return value
+
+    @field_validator("expression_env")
+    @classmethod
+    def _no_settings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        own = [name for name in value if name.upper().startswith("BUDFLOW_")]
+        if own:
+            raise ValueError(f"Expressions may not read the server's own settings: {', '.join(own)}.")
+        return value
 
     @field_validator("ray_runtime_envs")
     @classmethod

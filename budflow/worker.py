@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +25,13 @@ from budflow.execution.wakes import Wakes
 from budflow.model.execution import Place, RunnerKind
 from budflow.model.identity import new_id
 from budflow.runner import Runner, open_hand_over, open_runner
+from budflow.sandbox.open import Sandbox, open_sandbox
 from budflow.scaling.open import open_wakes
 from budflow.services.check_encryption_keys import check_encryption_keys
 from budflow.services.credential_ports import Kinds
 from budflow.services.ports import Store
 from budflow.services.resume_links import KEY_NAME, ResumeLinks
+from budflow.services.surroundings import surroundings_of
 from budflow.settings import Settings
 from budflow.storage.blobs import marker
 from budflow.storage.blobs.directory import DirectoryBlobs
@@ -53,6 +55,7 @@ class Worker:
     executor: Executor
     supervisor: Supervisor
     wakes: Wakes
+    sandbox: Sandbox
     drained: bool = False
 
     async def drain(self, seconds: float) -> None:
@@ -71,13 +74,14 @@ async def open_worker(
     heavy: Heavy | None = None,
     store: Store | None = None,
     address: str | None = None,
+    sandbox: Sandbox | None = None,
 ) -> AsyncIterator[Worker]:
     """Become a living runner of the store that the settings name, or of `store`, which its giver closes.
 
     `place` is this process unless an executor knows better; `heavy` is where heavy segments run, else in processes of
-    this machine; `address` is where this process answers HTTP, for links that others follow. Of the data directory only
-    the blobs and a file of encryption keys are used, and only where the settings name no others. At the end what still
-    runs is given back, unless `drain` was called before.
+    this machine; `address` is where this process answers HTTP, for links that others follow; `sandbox` is where code
+    runs, else what the settings say. Of the data directory only the blobs and a file of encryption keys are used, and
+    only where the settings name no others. At the end what still runs is given back, unless `drain` was called before.
 
     Raises what opening the store raises, BlobUrlRefused, BlobsNotShared, and EncryptionKeyMissing where stored
     credentials need keys that are not there.
@@ -93,9 +97,9 @@ async def open_worker(
             hand_over=open_hand_over(),
         )
         try:
-            async with open_wakes(settings, opened) as wakes:
+            async with open_wakes(settings, opened) as wakes, _sandbox(settings, sandbox) as code:
                 worker = await _put_together(
-                    settings, opened, cipher, blobs, wakes, kind, place, heavy or pool, address
+                    settings, opened, cipher, blobs, wakes, code, kind, place, heavy or pool, address
                 )
                 try:
                     await worker.supervisor.start()
@@ -108,6 +112,10 @@ async def open_worker(
     finally:
         if store is None:
             await opened.close()
+
+
+def _sandbox(settings: Settings, given: Sandbox | None) -> AbstractAsyncContextManager[Sandbox]:
+    return open_sandbox(settings) if given is None else nullcontext(given)
 
 
 async def _open_store(settings: Settings) -> Store:
@@ -123,6 +131,7 @@ async def _put_together(
     cipher: AesCipher,
     blobs: Blobs,
     wakes: Wakes,
+    sandbox: Sandbox,
     kind: RunnerKind,
     place: Place | None,
     heavy: Heavy,
@@ -141,6 +150,7 @@ async def _put_together(
         file_roots=settings.file_roots,
         lists=lists,
         snapshot_events=settings.snapshot_events,
+        sandbox_of=sandbox.of,
     )
     name = new_id("run")
     plans = PlanCache(store, runner.registry)
@@ -157,6 +167,7 @@ async def _put_together(
         queued_max=settings.queued_max,
         lease_seconds=settings.lease_seconds,
         resume_url=links.of_execution,
+        surroundings=surroundings_of(settings, os.environ),
         credentials=credentials,
         wakes=wakes,
         kind=kind,
@@ -164,7 +175,8 @@ async def _put_together(
         claims=claims,
     )
     return Worker(
-        settings, store, cipher, kinds, credentials, blobs, lists, runner, plans, links, executor, supervisor, wakes
+        *(settings, store, cipher, kinds, credentials, blobs, lists, runner, plans, links, executor, supervisor),
+        *(wakes, sandbox),
     )
 
 

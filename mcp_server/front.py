@@ -26,7 +26,7 @@ INTERNAL_ERROR = -32603
 REPLAY_ID = "budflow:handshake"
 
 #: Tools whose names begin so only read: a call that got lost is made again. A test holds them to their annotations.
-READING = ("diff_", "get_", "list_", "search_", "validate_")
+READING = ("diff_", "evaluate_", "get_", "list_", "search_", "validate_")
 
 log = get_log(__name__)
 

@@ -34,7 +34,8 @@ class Tool:
 
     The four hints are MCP's annotations. `cut` names what may be shortened when an answer is too long, least
     important first: paths into the answer, parts joined by dots, `*` for each entry of a list or an object. With
-    `whole` nothing of it is ever cut, since the agent is to send it back.
+    `whole` nothing of it is ever cut, since the agent is to send it back. `answers_as` names a tool that shows the
+    same: an agent need not be told once more what its fields are.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Tool:
     open_world: bool
     cut: tuple[str, ...]
     whole: bool
+    answers_as: str | None
 
     @staticmethod
     def of(
@@ -65,6 +67,7 @@ class Tool:
         open_world: bool = False,
         cut: tuple[str, ...] = (),
         whole: bool = False,
+        answers_as: str | None = None,
     ) -> "Tool":
         """A tool for a use case, which gives the name and both models.
 
@@ -87,6 +90,7 @@ class Tool:
             open_world=open_world,
             cut=cut,
             whole=whole,
+            answers_as=answers_as,
         )
 
     @property
@@ -104,18 +108,25 @@ class Tool:
         pay for a description of all that at every start.
         """
         schema = self.answer.model_json_schema(mode="serialization")
-        return dict(_compact(_without_models({key: part for key, part in schema.items() if key not in _LEFT_OUT})))
+        slim = _without_models({key: part for key, part in schema.items() if key not in _LEFT_OUT})
+        if self.answers_as is not None:
+            for field in slim["properties"].values():
+                field.pop("description", None)
+        return dict(_compact(slim))
 
 
 def _without_models(schema: Any) -> Any:
-    """The schema with no more said of a model inside it, or of a map, than that it is an object."""
+    """The schema with no more said of a model inside it, or of a map, than that it is an object, and of a time than
+    that it is a string.
+    """
     if isinstance(schema, list):
         return [_without_models(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         return {"type": "object", **{key: part for key, part in schema.items() if key != "$ref"}}
-    return {key: _without_models(part) for key, part in schema.items() if key != "additionalProperties"}
+    left_out = ("additionalProperties", "format") if isinstance(schema.get("type"), str | list) else ()
+    return {key: _without_models(part) for key, part in schema.items() if key not in left_out}
 
 
 def _compact(schema: Any) -> Any:

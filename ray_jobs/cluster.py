@@ -1,5 +1,6 @@
 """Ray itself: started on this machine or joined at an address, always explicitly, and stopped without a trace."""
 
+import os
 import shutil
 import tempfile
 import threading
@@ -12,6 +13,7 @@ import ray
 
 from budflow.errors import BudflowError
 from budflow.execution.environment import keeping_back
+from ray_jobs.sandbox_place import RESOURCE, SandboxPlace, lent
 
 LOCAL = "local"
 NAMESPACE = "budflow"
@@ -50,7 +52,17 @@ class Cluster:
     started them, which is how none of them outlives this process.
     """
 
-    def __init__(self, address: str, data_dir: Path, *, dashboard: bool, num_cpus: int | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        data_dir: Path,
+        *,
+        dashboard: bool,
+        num_cpus: int | None = None,
+        sandbox: SandboxPlace | None = None,
+    ) -> None:
+        """`num_cpus` and `sandbox`, where sandboxd of this machine is, are for a Ray that is started."""
+        self._sandbox = sandbox
         self._address, self._dashboard, self._num_cpus = address, dashboard, num_cpus
         self._directory = _directory(data_dir) if address == LOCAL else None
         self._joined: Joined | None = None
@@ -96,10 +108,11 @@ class Cluster:
             context: Any = ray.init(address=self._address, **common)
         else:
             # Never without an address: Ray would join whatever cluster it finds on this machine.
-            with keeping_back():
+            with keeping_back(), lent(os.environ, self._sandbox):
                 context = ray.init(
                     address=LOCAL,
                     num_cpus=self._num_cpus,
+                    resources={} if self._sandbox is None else {RESOURCE: 1},
                     include_dashboard=self._dashboard,
                     dashboard_host="127.0.0.1",
                     object_store_memory=OBJECT_STORE_BYTES,

@@ -189,12 +189,11 @@ class ClusterRunner:
     async def _open(self, settings: Settings) -> None:
         configure(settings.log_level)
         interpreter.tune()
-        segments = RaySegments(
-            partial(open_runner, settings.http_allow, file_roots=settings.file_roots), SegmentPolicy.of(settings)
-        )
+        policy = SegmentPolicy.of(settings)
+        segments = RaySegments(partial(open_runner, settings.http_allow, file_roots=settings.file_roots), policy)
         segments.hand_over = open_hand_over()
         self._worker = await self._opened.enter_async_context(
-            open_worker(settings, kind="ray", place=self._place, heavy=segments)
+            open_worker(settings, kind="ray", place=self._place, heavy=segments, sandbox=policy.sandbox)
         )
         self._segments, self._since = segments, utc_now()
         interpreter.keep()

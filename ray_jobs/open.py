@@ -13,6 +13,7 @@ from budflow.errors import BudflowError
 from budflow.runner import open_hand_over
 from budflow.settings import Settings
 from ray_jobs.placement import Wanted
+from ray_jobs.sandbox_place import SandboxPlace
 from ray_jobs.segment_policy import SegmentPolicy
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def open_ray(
     from ray_jobs.join import find  # noqa: PLC0415 - imports ray, as said above
 
     if settings.ray_address == LOCAL:
-        cluster = Cluster(LOCAL, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus)
+        sandbox = SandboxPlace.wanted(settings)
+        cluster = Cluster(
+            LOCAL, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus, sandbox=sandbox
+        )
     else:
         cluster = find(settings.ray_address, settings.data_dir)
     return RayExecutor.open(
@@ -104,7 +108,9 @@ def open_tasks(settings: Settings) -> "TaskExecutor":
 
     try:
         if settings.ray_address == LOCAL:
-            cluster = Cluster(LOCAL, settings.data_dir, dashboard=False)
+            # Nobody starts a sandboxd for it: one that runs already can be used.
+            sandbox = None if settings.sandbox_address is None else SandboxPlace.wanted(settings)
+            cluster = Cluster(LOCAL, settings.data_dir, dashboard=False, sandbox=sandbox)
             joined = cluster.start()
         else:
             cluster, joined = join(settings.ray_address, settings.data_dir)

@@ -77,7 +77,7 @@ class RunnerActor:
         self._segments = RaySegments(partial(open_runner, http_allow, None, None), policy)
         opened = open_runner(http_allow, self._place, self._segments)
         self._segments.hand_over = opened.tools.hand_over
-        self._registry, self._tools = opened.registry, opened.tools
+        self._registry, self._tools = opened.registry, policy.with_sandbox(opened.tools)
         self._plans: OrderedDict[tuple[str, str, int, bytes], Plan] = OrderedDict()
         self._held: dict[str, _Held] = {}
 

@@ -1,16 +1,18 @@
-"""What the operator has settled for heavy segments, from the settings; it imports no Ray and goes to the actors.
+"""What the operator has settled for heavy segments and code, from the settings; it imports no Ray, and actors get it.
 
 Runtime environments bring packages and variables, and confine nothing: a task in one is a full member of the cluster.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from budflow.execution.tools import Tools
 from budflow.model.failure import NodeError
 from budflow.model.node import NodeSpec
 from budflow.runtime_envs import RuntimeEnv
 from budflow.settings import Settings
+from ray_jobs.sandbox_place import SandboxPlace
 
 
 class RuntimeEnvUntrusted(NodeError):
@@ -22,15 +24,16 @@ class RuntimeEnvUntrusted(NodeError):
 
 @dataclass(frozen=True, slots=True)
 class SegmentPolicy:
-    """Environments by their names, and how long to wait for an autoscaler."""
+    """Environments by their names, how long to wait for an autoscaler, and where code runs."""
 
     runtime_envs: Mapping[str, RuntimeEnv] = field(default_factory=dict)
     scale_up_seconds: float = 0.0
+    sandbox: SandboxPlace | None = None
 
     @staticmethod
     def of(settings: Settings) -> "SegmentPolicy":
-        """The part of the settings that is about segments."""
-        return SegmentPolicy(settings.ray_runtime_envs, settings.ray_scale_up_seconds)
+        """The part of the settings that is about segments and code."""
+        return SegmentPolicy(settings.ray_runtime_envs, settings.ray_scale_up_seconds, SandboxPlace.wanted(settings))
 
     def runtime_env_of(self, spec: NodeSpec) -> str | None:
         """The name of the environment that a type has; None for the cluster's own. Raises RuntimeEnvUntrusted."""
@@ -39,6 +42,10 @@ class SegmentPolicy:
             other = "" if found is None else f", and is given `{found}`"
             raise RuntimeEnvUntrusted(f"`{spec.name}` needs the runtime environment `{spec.runtime_env}`{other}.")
         return found
+
+    def with_sandbox(self, tools: Tools) -> Tools:
+        """What nodes may use in a process of Ray, the sandbox too."""
+        return tools if self.sandbox is None else replace(tools, sandbox_of=self.sandbox.of)
 
     def options(self, name: str | None) -> dict[str, Any]:
         """An environment as options of a Ray task; none for none."""

@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from budflow.execution.ports import ExecutionBroken, Link, RunLetGo, Running, Work
+from budflow.execution.tools import no_sandbox
 from budflow.model import event as e
 from budflow.model.identity import utc_now
 from budflow.runner import Runner, open_runner
@@ -47,7 +48,8 @@ def open_in_task(
 ) -> Runner:
     """What such a task opens. Heavy nodes are tasks of their own, with the resources that they ask for."""
     segments = RaySegments(partial(open_runner, http_allow, file_roots=file_roots), policy)
-    return open_runner(http_allow, None, segments, file_roots=file_roots)
+    sandbox_of = no_sandbox if policy.sandbox is None else policy.sandbox.of
+    return open_runner(http_allow, None, segments, file_roots=file_roots, sandbox_of=sandbox_of)
 
 
 class TaskExecutor:

@@ -122,6 +122,7 @@ def pack_work(work: Work) -> bytes:
         "events": _heads(stored),
         "resume_url": work.resume_url,
         "static": dict(work.static),
+        "surroundings": dict(work.surroundings),
         "saved": None if work.saved is None else len(work.saved),
     }
     return _message(head, [*(event.payload for event in stored), work.saved or b""])
@@ -137,7 +138,8 @@ def unpack_work(packed: bytes, plan_of: Callable[[Execution], Plan]) -> Work:
     execution = Execution(**{**shape, **times, **inner, "failure": None})
     events = tuple(_events(head["events"], parts))
     saved = None if head["saved"] is None else parts.take(head["saved"])
-    return Work(execution, {}, plan_of(execution), events, head["resume_url"], head["static"], saved)
+    plan, around = plan_of(execution), head["surroundings"]
+    return Work(execution, {}, plan, events, head["resume_url"], head["static"], saved, around)
 
 
 def origin_of(packed: bytes) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docker_engine import DockerServer
 from tests.s3_server import S3Server, set_environment
 from tests.servers import (
     CannotStart,
@@ -38,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and (directory := os.environ.pop(_SERVERS, None)):
-        for kind in (PostgresServer, RedisServer, S3Server):
+        for kind in (PostgresServer, RedisServer, S3Server, DockerServer):
             Shared(Path(directory), kind).stop()
         shutil.rmtree(directory)
 
@@ -100,6 +101,15 @@ def own_redis() -> Iterator[RedisServer]:
         pytest.skip(str(error))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def docker_server() -> DockerServer:
+    """The session's Docker engine. Skips by name where it cannot start; with CI=true a skip is a failure."""
+    try:
+        return Shared(Path(os.environ[_SERVERS]), DockerServer).server()
+    except CannotStart as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.processes import SECONDS, eventually
@@ -35,14 +36,22 @@ signal.pause()
 class RayCluster:
     """`address` of its GCS, `dashboard` its URL, `directory` where Ray writes, `token` its secret."""
 
-    def __init__(self, directory: Path, gcs_redis: str | None = None, host: str = HOST) -> None:
-        """`gcs_redis` is the `host:port` of a Redis, by which it outlives its head; `host` the address of its nodes."""
+    def __init__(
+        self,
+        directory: Path,
+        gcs_redis: str | None = None,
+        host: str = HOST,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`gcs_redis` is the `host:port` of a Redis, by which it outlives its head; `host` the address of its nodes,
+        `variables` what these have in their environment.
+        """
         self.directory, self.token = directory, secrets.token_hex(32)
         port, dashboard = _free_port(), _free_port()
         self._host = host
         self.address, self.dashboard = f"{host}:{port}", f"http://{HOST}:{dashboard}"
         self._head = ("--head", f"--port={port}", f"--dashboard-port={dashboard}")
-        self._own = {} if gcs_redis is None else {"RAY_REDIS_ADDRESS": gcs_redis}
+        self._own = {**variables} if gcs_redis is None else {**variables, "RAY_REDIS_ADDRESS": gcs_redis}
         self._options: tuple[str, ...] = ()
         self._numbers = count()
         self._launchers: list[subprocess.Popen[bytes]] = []
@@ -154,10 +163,12 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster(*head: str, gcs_redis: str | None = None, host: str = HOST) -> Iterator[RayCluster]:
+def ray_cluster(
+    *head: str, gcs_redis: str | None = None, host: str = HOST, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RayCluster]:
     """One whose head was started with these options too."""
     # Ray's sockets need a short path, which pytest's own directories have not.
-    cluster = RayCluster(Path(tempfile.mkdtemp(prefix="bf-ray-", dir="/tmp")), gcs_redis, host)
+    cluster = RayCluster(Path(tempfile.mkdtemp(prefix="bf-ray-", dir="/tmp")), gcs_redis, host, variables)
     try:
         cluster.add(*head)
         yield cluster

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What its node has as the label ray.io/availability-zone.
 ZONE = "near-1"
+#: With so little room each image of the sandbox that nobody uses any more is collected at once.
+CACHE_GB = "0.000000001"
 
 
 @dataclass
@@ -75,7 +77,7 @@ def open_session() -> Iterator[RaySession]:
         data_dir = Path(directory)
         settings = Settings(data_dir=data_dir, ray_runners=2, http_allow=("127.0.0.1",), ray_runtime_envs=RUNTIME_ENVS)
         opener = partial(open_test_runner, lists=ListStore(DirectoryBlobs(data_dir / "blobs")))
-        with patch.dict(os.environ, {"RAY_NODE_ZONE": ZONE}):
+        with patch.dict(os.environ, {"RAY_NODE_ZONE": ZONE, "RAY_RUNTIME_ENV_BUDFLOW_SANDBOX_CACHE_SIZE_GB": CACHE_GB}):
             session = RaySession(data_dir, open_ray(settings, RUNNER, opener, num_cpus=2))
         try:
             yield session

@@ -1,4 +1,6 @@
-"""Every workflow in examples/ passes the validator and runs; what needs a server or the network is run by the demo."""
+"""Every workflow in examples/ passes the validator and runs; what needs a server or the network is run by the demo,
+what needs a sandbox by tests/test_code.py.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ def workflows() -> dict[str, dict[str, Any]]:
     return {name: value for name, value in sorted(read.items()) if "format" in value}
 
 
-#: What each is started with, by which trigger, and what it comes to. None: it calls others, over the network.
+#: What each is started with, by which trigger, and what it comes to. None: it calls others over the network, or runs
+#: code.
 RUNS: dict[str, tuple[str | None, list[dict[str, Any]], dict[str, Any]] | None] = {
     "hello.json": (None, [{"name": "Ada"}], {"greeting": "Hello, Ada!"}),
     "branches.json": (
@@ -41,6 +44,7 @@ RUNS: dict[str, tuple[str | None, list[dict[str, Any]], dict[str, Any]] | None] 
         [{"weekday": "Monday", "date": "2026-03-30", "slot": "2026-03-30T05:30:00Z"}],
         {"title": "Report of Monday, 2026-03-30", "up_to": "2026-03-30T05:30:00Z"},
     ),
+    "code.json": None,
     "github/assess_commits.json": (
         None,
         COMMITS,

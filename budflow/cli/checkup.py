@@ -10,10 +10,10 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+from budflow.cli.check_sandbox import check_sandbox
+from budflow.cli.finding import Finding, Level
 from budflow.credentials.key_file import KEYS_FILE
 from budflow.credentials.key_ring import open_key_ring
 from budflow.errors import BudflowError
@@ -23,7 +23,6 @@ from budflow.storage.blobs.open import open_blobs, require_shared_blobs
 from budflow.storage.owner import KEY_FILE, read_owner
 from budflow.storage.probe import probe_postgres, probe_sqlite
 
-Level = Literal["ok", "warn", "fail"]
 PYTHON_MIN = (3, 11)
 SQLITE_MIN = (3, 37)
 DISK_FREE_BYTES_MIN = 1024**3
@@ -34,20 +33,6 @@ NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", 
 #: Variables with our prefix that are no settings.
 OTHER_VARIABLES = frozenset({"BUDFLOW_URL", "BUDFLOW_KEY"})
 SECRET_PREFIX = "BUDFLOW_SECRET_"  # noqa: S105 - the beginning of a variable's name, not a secret
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; `hint` says what to do where something is to be done."""
-
-    subject: str
-    level: Level
-    message: str
-    hint: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The shape for programs."""
-        return {"subject": self.subject, "level": self.level, "message": self.message, "hint": self.hint}
 
 
 def checkup(settings: Settings) -> list[Finding]:
@@ -65,7 +50,7 @@ def checkup(settings: Settings) -> list[Finding]:
         _owner,
         _port,
         _ray,
-        _docker,
+        check_sandbox,
     ]
     findings = [check(settings) for check in checks]
     if settings.executor == "ray":
@@ -255,20 +240,6 @@ def _shared_memory(_settings: Settings) -> Finding:
     if size < SHM_BYTES_MIN:
         return Finding("shared memory", "warn", said, "In a container, start it with --shm-size=1g; Ray slows down.")
     return Finding("shared memory", "ok", said)
-
-
-def _docker(_settings: Settings) -> Finding:
-    path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    note = "Nodes that run an author's code will need it in a later release; nothing does yet."
-    if not path.startswith("/"):
-        return Finding("docker", "ok", f"Elsewhere: {path}. {note}")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(CONNECT_SECONDS)
-        try:
-            probe.connect(path)
-        except OSError:
-            return Finding("docker", "ok", f"Not here. {note}")
-    return Finding("docker", "ok", f"It answers at {path}. {note}")
 
 
 def _existing(path: Path) -> Path:

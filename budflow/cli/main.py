@@ -21,7 +21,7 @@ COMMANDS = Path(__file__).parent / "commands"
 #: In the order of `budflow --help`: what a newcomer needs first. Others follow by name.
 ORDER = (
     *("serve", "mcp", "run", "validate", "workflow", "execution", "schedule", "wait", "credential", "status", "worker"),
-    *("doctor", "demo"),
+    *("sandbox", "doctor", "demo"),
 )
 
 EPILOG = """Exit codes: 0 done · 1 failed, or a problem was found · 2 wrong usage · 3 no server can be reached.

@@ -81,6 +81,7 @@ class Holding:
         *,
         runner: str,
         resume_url: Callable[[Execution], str | None],
+        surroundings: Mapping[str, Mapping[str, Any]],
         cancel: Cancel,
         spawn: Spawn,
         freed: Callable[[bool], None],
@@ -93,6 +94,7 @@ class Holding:
     ) -> None:
         self._store, self.executor, self._runner, self.figures = store, executor, runner, figures
         self._resume_url, self._spawn, self._freed, self._look = resume_url, spawn, freed, look
+        self._surroundings = surroundings
         self._credentials, self._wakes, self._watched = credentials, wakes, watched
         self._spread = spread
         self._children = Children(plans, runner, self._launch_child, cancel, spawn, self._look, self.stored, spread)
@@ -184,7 +186,8 @@ class Holding:
         # Signing it takes long beside all else, and hardly any workflow reads it.
         resume_url = self._resume_url(execution) if "execution" in plan.names else None
         saved_run = None if saved is None else saved.run
-        self._begin(held, Work(execution, version.document, plan, events, resume_url, static, saved_run))
+        around = self._surroundings
+        self._begin(held, Work(execution, version.document, plan, events, resume_url, static, saved_run, around))
         stopping = held.stopping
         for event in signals:
             self.hand_in(held, event)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from budflow.execution.names import ItemView, all_views, error_of, view_at
 from budflow.execution.produced import Lost, Produced
 from budflow.execution.state import At, FrameId
 from budflow.expressions.evaluate import ExpressionFailed
+from budflow.expressions.views import View
 from budflow.graph.plan import ENTRY, Source
-from budflow.model.item import ItemList
+from budflow.model.item import Item, ItemList, Json
 from budflow.model.joined import chained, gathered
 from budflow.model.spilled import all_json
 
@@ -26,13 +28,27 @@ ELSEWHERE_HINT = (
 NO_ITEMS_HINT = "Read `$node.KEY.items`, which may be empty: `$node.KEY.items.first()?.field`."
 
 
-class NodeView(Mapping[str, Any]):
-    """What `$node.KEY` reads: `json` of the item that the current one was made from, `items` of all its ports."""
+class NodeView(View):
+    """What `$node.KEY` reads: `item`, of which the current one was made, and its `json`; `items`, the data of all.
 
-    __slots__ = ("_find", "_key", "_lists")
+    `find` gives port and position of the item among `lists`. `known` keeps the data of all while the same node runs.
+    """
 
-    def __init__(self, key: str, lists: Sequence[ItemList], find: Callable[[], tuple[int, int]]) -> None:
-        self._key, self._lists, self._find = key, lists, find
+    __slots__ = ("_find", "_key", "_known", "_lists", "_params", "_run")
+    FIELDS = ("json", "item", "items", "first", "last", "all", "params", "error", "runs")
+
+    def __init__(
+        self,
+        key: str,
+        lists: Sequence[ItemList],
+        find: Callable[[], tuple[int, int]],
+        *,
+        params: Mapping[str, Any],
+        run: int = 0,
+        known: dict[str, list[Json]] | None = None,
+    ) -> None:
+        self._key, self._lists, self._find, self._params, self._run = key, lists, find, params, run
+        self._known = {} if known is None else known
 
     @property
     def position(self) -> int:
@@ -40,35 +56,75 @@ class NodeView(Mapping[str, Any]):
         port, position = self._find()
         return sum(len(part) for part in self._lists[:port]) + position
 
+    @property
+    def key(self) -> str:
+        """The node's."""
+        return self._key
+
+    @property
+    def all(self) -> Sequence[Item]:
+        """All its items, of one port after the other."""
+        return chained(self._lists)
+
+    @property
+    def described(self) -> tuple[Mapping[str, Any], int]:
+        """Its parameters as they are written, and the number of its run."""
+        return self._params, self._run
+
     def __getitem__(self, name: str) -> Any:
-        if name in ("json", "item"):
-            port, position = self._find()
-            return self._lists[port].items[position].json
-        if name == "items":
-            return all_json(chained(self._lists))
+        match name:
+            case "json":
+                port, position = self._find()
+                return self._lists[port].items[position].json
+            case "items":
+                return self._all_json()
+            case "item" | "error":
+                port, position = self._find()
+                item = self._lists[port].items[position]
+                if name == "error":
+                    return error_of(item)
+                return ItemView(item, sum(len(part) for part in self._lists[:port]) + position)
+            case "first" | "last":
+                items = chained(self._lists)
+                return view_at(items, 0 if name == "first" else len(items) - 1)
+            case "all":
+                return all_views(chained(self._lists))
+            case "params":
+                return self._params
+            case "runs":
+                return [{"index": self._run, "items": self._all_json()}]
         raise KeyError(name)
 
-    def __iter__(self) -> Any:
-        return iter(("json", "item", "items"))
-
-    def __len__(self) -> int:
-        return 3
+    def _all_json(self) -> list[Json]:
+        if self._key not in self._known:
+            self._known[self._key] = all_json(chained(self._lists))
+        return self._known[self._key]
 
 
 class NodeViews(Mapping[str, NodeView]):
     """What `$node` reads, seen from one item of one run of a node."""
 
-    __slots__ = ("_at", "_ordinal", "_produced")
+    __slots__ = ("_at", "_known", "_ordinal", "_produced")
 
-    def __init__(self, produced: Produced, at: At, ordinal: int | None) -> None:
-        self._produced, self._at, self._ordinal = produced, at, ordinal
+    def __init__(
+        self, produced: Produced, at: At, ordinal: int | None, known: dict[str, list[Json]] | None = None
+    ) -> None:
+        self._produced, self._at, self._ordinal, self._known = produced, at, ordinal, known
 
     def __getitem__(self, key: str) -> NodeView:
         number = self._produced.plan.index[key]
         lists = self._produced.of(number, self._at.rounds)
         if lists is None:
             raise ExpressionFailed(f"The node `{key}` did not run in this execution.", hint="Is another branch meant?")
-        return NodeView(key, lists, lambda: self._find(key, number, lists))
+        params, run = self._produced.described(number, self._at.rounds)
+        return NodeView(
+            key,
+            lists,
+            lambda: self._find(key, number, lists),
+            params=params,
+            run=run,
+            known=self._known,
+        )
 
     def __iter__(self) -> Any:
         nodes = self._produced.plan.nodes

@@ -50,12 +50,31 @@ async def run_batches(run: NodeRun, result: NodeResult) -> None:
 
 
 async def run_list(run: NodeRun, result: NodeResult) -> None:
-    """Call a `list` node, which gives all at once or part after part; of one that fails in between nothing stays."""
+    """Call a `list` node, which gives all at once or part after part; of one that fails in between nothing stays.
+
+    One that is sandboxed, and fails as a whole, is called again as its `retry` has it where trying again may help.
+    """
     if run.in_doubt:
         result.failed.update(run.in_doubt)
         return
     if run.done:
         return  # A person said that it happened.
+    tries = run.node.node.retry.tries if run.node.spec.sandboxed else 1
+    while (error := await _call_list(run, result)) is not None:
+        failure = failure_of(run.node, error, run.path)
+        if not failure.retriable or result.tries >= tries:
+            failed = all_failed(run.items, failure)
+            result.raised, result.fatal, result.failed = True, failed.fatal, failed.failed
+            return
+        pause = run.pause_seconds(result.tries)
+        run.on_retry(result.tries, len(run.items), pause, failure)
+        result.tries += 1
+        await run.sleep(pause)
+        run.log.attempt = result.tries
+
+
+async def _call_list(run: NodeRun, result: NodeResult) -> BaseException | None:
+    """Call it once; what it raised, after which the result is as if it had never been called."""
     task = asyncio.current_task()
     batch = _batch(run, run.items, 0)
     aside = run.open_aside() if run.open_aside is not None and isinstance(run.items, Spilled) else None
@@ -73,11 +92,11 @@ async def run_list(run: NodeRun, result: NodeResult) -> None:
         _discard(result)
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise
-        result.raised = True
-        _fail_all(run, result, run.items, 0, error)
+        return error
     finally:
         if aside is not None:
             aside.close()
+    return None
 
 
 def run_whole(run: NodeRun, result: NodeResult) -> None:
@@ -159,6 +178,9 @@ def _batch(run: NodeRun, items: Sequence[Item], start: int) -> Batch[Any]:
         static=run.static,
         log=Logging(run.log, start),
         blobs=run.blobs,
+        sandbox=run.sandbox,
+        key=run.key(-1) if run.node.spec.sandboxed else "",  # Of use to no other; it takes a microsecond.
+        name=run.name,
     )
 
 

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from random import Random
 
 from budflow.errors import BudflowError
 from budflow.execution.aside import Aside
@@ -22,10 +23,13 @@ from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.item import Item, ItemError, ItemList
 from budflow.model.node import ERROR_PORT, HttpCapability
 from budflow.model.redaction import Redaction
+from budflow.model.sandbox import NO_SANDBOX, SandboxCapability
 from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 
 log = get_log(__name__)
+
+RETRY_WAIT_SECONDS_MAX = 3_600.0
 
 #: Called before a pause: tries so far, failed items, seconds, the first failure.
 OnRetry = Callable[[int, int, float, Failure], None]
@@ -63,7 +67,7 @@ class NodeRun:
     `on_done` is told of each item that succeeded. `open_spill` makes room for outputs that are too many for memory;
     without it they stay there. `credentials` are those that the author gave the node, by slot:
     `redaction` masks their secrets in all that comes back, `reopen` opens them anew before every further try. `log`
-    keeps what the node logs.
+    keeps what the node logs. `sandbox` is where a node's code runs, and `name` says there whose it is.
     """
 
     node: PlanNode
@@ -90,6 +94,8 @@ class NodeRun:
     credentials: Mapping[str, OpenCredential] = field(default_factory=dict, init=False)
     redaction: Redaction | None = field(default=None, init=False)
     reopen: Callable[[], Awaitable[None]] | None = None
+    sandbox: SandboxCapability = NO_SANDBOX
+    name: str = ""
 
     def give(self, credentials: Mapping[str, OpenCredential]) -> None:
         """From now on the node has these, by slot, and their secrets are masked in what comes back."""
@@ -100,6 +106,14 @@ class NodeRun:
         """The idempotency key of one item: equal for every attempt at it."""
         path = self.path or self.node.key
         return hashlib.sha256(f"{self.effect_scope}/{path}/{ordinal}".encode()).hexdigest()[:32]
+
+    def pause_seconds(self, tries: int) -> float:
+        """How long to wait after so many tries; with jitter between half and all of it, the same for the same run."""
+        retry = self.node.node.retry
+        pause = retry.wait_seconds * (2 ** (tries - 1) if retry.backoff == "exponential" else 1)
+        pause = min(pause, RETRY_WAIT_SECONDS_MAX)
+        spread = 0.5 + Random(self.key(-tries)).random() / 2  # noqa: S311 - spreads load only
+        return pause * spread if retry.jitter else pause
 
 
 @dataclass(slots=True)

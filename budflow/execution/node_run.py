@@ -3,7 +3,6 @@
 import asyncio
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
-from random import Random
 
 from budflow.execution.at_hand import reach
 from budflow.execution.blobs import BlobUnreadable, BlobUnwritable
@@ -27,12 +26,11 @@ from budflow.model.journal import EventUnwritable
 from budflow.model.node import Call
 from budflow.model.secret import Secret
 from budflow.model.spilled import Spilled
-from budflow.model.workflow import Effect, Retry
+from budflow.model.workflow import Effect
 
 ITEM_CONCURRENCY = 20
 #: So many items are worked on, with all their retries, before what came of them may leave the memory.
 ITEMS_AT_ONCE = 20_000
-RETRY_WAIT_SECONDS_MAX = 3_600.0
 NO_SECRET = Secret("")
 
 
@@ -128,7 +126,7 @@ async def _run_some(run: NodeRun, result: NodeResult, ordinals: range) -> None:
                 result.failed.update(failed)
                 return
             result.failed.update({ordinal: failed[ordinal] for ordinal in failed if ordinal not in again})
-            pause = _pause(retry, tries, run.key(-tries))
+            pause = run.pause_seconds(tries)
             run.on_retry(tries, len(again), pause, failed[again[0]])
             tries += 1
             result.tries = max(result.tries, tries)
@@ -230,13 +228,6 @@ class _AnySecret(Mapping[str, object]):
 
 #: Stands for the credentials of every slot.
 ANY_SECRETS = _AnySecret(_AnySecret())
-
-
-def _pause(retry: Retry, tries: int, seed: str) -> float:
-    """Seconds before the next try; with jitter between half and all of it, the same for the same run."""
-    pause = retry.wait_seconds * (2 ** (tries - 1) if retry.backoff == "exponential" else 1)
-    pause = min(pause, RETRY_WAIT_SECONDS_MAX)
-    return pause * (0.5 + Random(seed).random() / 2) if retry.jitter else pause  # noqa: S311 - spreads load only
 
 
 _WORK = {"item": _run_items, "batch": run_batches, "list": run_list}

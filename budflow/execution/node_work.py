@@ -25,6 +25,7 @@ from budflow.execution.open_node import Openings, OpenNode, Recorded
 from budflow.execution.ports import Link, Work
 from budflow.execution.spill import Spill
 from budflow.execution.stored_blobs import StoredBlobs
+from budflow.execution.tools import SandboxOf, no_sandbox
 from budflow.model import event as e
 from budflow.model.blobs import NO_BLOBS, BlobsCapability
 from budflow.model.execution import Place
@@ -71,6 +72,7 @@ class NodeWork:
         now: Callable[[], datetime],
         files: FilesCapability = NO_FILES,
         lists: ListStore | None = None,
+        sandbox_of: SandboxOf = no_sandbox,
     ) -> None:
         self._work, self._link, self._openings = work, link, openings
         self._static = dict(work.static)
@@ -79,7 +81,7 @@ class NodeWork:
         self._keeps_static = admitted is None or not admitted.is_test
         self._http, self._heavy, self._now, self._files = http, heavy, now, files
         self.log = ExecutionLog(now, link.append)
-        self._lists = lists
+        self._lists, self._sandbox_of = lists, sandbox_of
         self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
         self._open_aside = None if lists is None else partial(Aside, lists.blobs)
         self._blobs: BlobsCapability = NO_BLOBS
@@ -235,7 +237,7 @@ class NodeWork:
             self._link.append(e.ItemsRetried(self._now(), key, tries, failed, delay, failure, rounds))
 
         recorded = opened.recorded
-        return NodeRun(
+        run = NodeRun(
             node=opened.node,
             items=opened.items,
             ports=opened.ports,
@@ -255,6 +257,11 @@ class NodeWork:
             open_aside=self._open_aside,
             static=opened.static,
         )
+        if opened.node.spec.sandboxed:
+            execution = self._work.execution
+            run.sandbox = self._sandbox_of(execution.project_id)
+            run.name = f"{execution.workflow_id}/{execution.id}/{opened.path}"
+        return run
 
 
 class _Progress:

@@ -4,21 +4,25 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from budflow.execution import spill
 from budflow.execution.collected import Collected
 from budflow.execution.lineage import NodeViews
+from budflow.execution.names import RunNames, batch_of
 from budflow.execution.node_log import NodeLog
+from budflow.execution.ports import NOTHING_AROUND
 from budflow.execution.produced import Produced
-from budflow.execution.state import At
+from budflow.execution.state import At, FrameId
+from budflow.expressions.budget import SEED
 from budflow.expressions.evaluate import Scope
 from budflow.graph.plan import Plan, PlanNode
 from budflow.model import event as e
 from budflow.model.execution import Execution
 from budflow.model.failure import Failure
-from budflow.model.item import EMPTY, Item, ItemList
+from budflow.model.item import EMPTY, Item, ItemList, Json
 from budflow.model.joined import join
 from budflow.model.log import LogLine
 from budflow.model.path import path_of
@@ -214,19 +218,29 @@ class OpenNode:
 class Openings:
     """Opens the nodes of one execution."""
 
-    def __init__(self, execution: Execution, plan: Plan, produced: Produced, resume_url: str | None) -> None:
-        self._plan, self._produced = plan, produced
+    def __init__(
+        self,
+        execution: Execution,
+        plan: Plan,
+        produced: Produced,
+        resume_url: str | None,
+        surroundings: Mapping[str, Mapping[str, Any]] = NOTHING_AROUND,
+        trigger: str | None = None,
+    ) -> None:
+        self._plan, self._produced, self._trigger = plan, produced, trigger
+        self._zone = ZoneInfo(plan.settings.timezone)
+        self._effect_scope = execution.effect_scope
         self._names: dict[str, Any] = {
             "execution": {
                 "id": execution.id,
                 "mode": execution.mode,
-                "started_at": execution.created_at,
+                "started_at": execution.created_at.astimezone(self._zone),
                 "resume_url": resume_url,
+                "workflow_version": plan.version,
             },
             "workflow": {"id": plan.workflow_id, "name": plan.name, "version": plan.version},
-            "error": None,
+            **surroundings,
         }
-        self._zone = ZoneInfo(plan.settings.timezone)
 
     def open(self, at: At, now: datetime) -> OpenNode:
         """A run of a node with the items that reach it."""
@@ -258,29 +272,50 @@ class Openings:
 
     def scope_of(self, opened: OpenNode, items: Sequence[Item] | None = None) -> Callable[[int | None], Scope]:
         """What the node's expressions see for an input item, by its ordinal (None: for none); or for other `items`."""
-        seen_items, read = opened.items if items is None else items, opened.node.params.node_keys
-        names: Mapping[str, Any] = {}
+        made: RunNames | None = None
 
         def scope(ordinal: int | None) -> Scope:
-            nonlocal names
-            # Made when first asked for: a node without expressions never asks.
-            names = seen = names or {
-                **self._names,
-                "now": opened.started_at.astimezone(self._zone),
-                "run_index": opened.at.rounds[-1] if opened.at.rounds else 0,
-            }
-            if read:
-                # Items that are not its inputs have a lineage of their own, which ends here.
-                origin = ordinal if items is None else None
-                seen = {**names, "node": NodeViews(self._produced, opened.at, origin)}
-            if ordinal is None:
-                return Scope({}, 0, seen)
-            item = seen_items[ordinal]
-            if item.error is not None:
-                seen = {**seen, "error": item.error.to_json()}
-            return Scope(item.json, ordinal, seen)
+            nonlocal made
+            if made is None:  # Made when first asked for: a node without expressions never asks.
+                made = self.names_of(opened, opened.node.params.names, items)
+            return made.scope(ordinal)
 
         return scope
+
+    def names_of(self, opened: OpenNode, wanted: frozenset[str], items: Sequence[Item] | None = None) -> RunNames:
+        """What expressions that read the names in `wanted` see there."""
+        at, known = opened.at, dict[str, list[Json]]()
+
+        def nodes(ordinal: int | None) -> NodeViews:
+            # Items that are not its inputs have a lineage of their own, which ends here.
+            return NodeViews(self._produced, at, ordinal if items is None else None, known)
+
+        fixed = {
+            **self._names,
+            "now": opened.started_at.astimezone(self._zone),
+            "run_index": at.rounds[-1] if at.rounds else 0,
+            SEED: f"{self._effect_scope}/{opened.path}",
+        }
+        return RunNames(
+            wanted,
+            fixed,
+            opened.items if items is None else items,
+            nodes=nodes,
+            trigger=self.trigger,
+            batch=partial(self._batch, opened),
+        )
+
+    def trigger(self) -> str | None:
+        """The key of the trigger that fired; None where none did."""
+        if self._trigger is None:
+            plan, produced = self._plan, self._produced
+            self._trigger = next((plan.nodes[n].key for n in plan.triggers if produced.of(n, ()) is not None), None)
+        return self._trigger
+
+    def _batch(self, opened: OpenNode) -> Json:
+        rounds = opened.at.rounds
+        entry = self._produced.entries.get(FrameId(opened.node.graph, rounds))
+        return batch_of(rounds[-1] if rounds else 0, opened.items if entry is None else entry.items)
 
 
 def _item(value: Any) -> Item:

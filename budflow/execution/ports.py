@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from budflow.errors import BudflowError
@@ -15,6 +16,9 @@ from budflow.model.execution import Claim, Execution, RunnerKind, Status
 from budflow.model.item import ItemList
 from budflow.model.wait import ALL_WAITS, WantedWaits
 from budflow.model.workflow import VersionRecord, WorkflowRecord
+
+#: `$vars` and `$env` of a server that lets nothing be read.
+NOTHING_AROUND: Mapping[str, Mapping[str, Any]] = MappingProxyType({"vars": {}, "env": {}})
 
 
 class ExecutionBroken(BudflowError):
@@ -319,7 +323,8 @@ class Work:
     """One execution to be advanced from its events so far. `document` is the stored workflow, for who must compile.
 
     `static` is the static data of the workflow, by node key, where its nodes use any. With `saved`, of a snapshot,
-    `events` are the first of the journal and those behind the snapshot.
+    `events` are the first of the journal and those behind the snapshot. `surroundings` is what the server's settings
+    let expressions read, as `$vars` and `$env`, by those names.
     """
 
     execution: Execution
@@ -329,6 +334,7 @@ class Work:
     resume_url: str | None = None
     static: Mapping[str, Any] = field(default_factory=dict)
     saved: bytes | None = None
+    surroundings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: NOTHING_AROUND)
 
     @property
     def admitted(self) -> Admitted | None:

@@ -1,7 +1,7 @@
 """The items of an execution by the run of the node that gave them, as long as one that is to come may see them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from budflow.execution.state import ROOT, At, FrameId
 from budflow.graph.plan import ENTRY, Plan, PlanNode, Source
@@ -52,6 +52,11 @@ class Produced:
     def outside(self, wanted: int, ordinal: int) -> tuple[int, int] | Lost:
         """Where what is known here ends: port and position of the item of node `wanted` behind that one."""
         return "elsewhere"
+
+    def described(self, number: int, rounds: tuple[int, ...]) -> tuple[Mapping[str, Any], int]:
+        """The parameters of node `number` as they are written, and the number of its run as seen from these rounds."""
+        node = self.plan.nodes[number]
+        return node.node.params, rounds[node.depth - 1] if node.depth else 0
 
     def inputs(self, at: At) -> tuple[list[ItemList], dict[str, range]]:
         """The lists that arrive at a node, in the order in which its ordinals count, and the ordinals of each port."""

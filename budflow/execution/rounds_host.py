@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -11,6 +12,7 @@ from budflow.errors import BudflowError
 from budflow.execution.node_log import ExecutionLog, NodeLog
 from budflow.execution.node_result import NodeRun
 from budflow.execution.open_node import Openings, OpenNode
+from budflow.execution.ports import NOTHING_AROUND
 from budflow.execution.produced import Lost, Produced
 from budflow.execution.round_work import RoundWork
 from budflow.execution.rounds_segment import dumps, split
@@ -20,7 +22,7 @@ from budflow.graph.params import compile_params
 from budflow.graph.plan import NodeTypeMissing, Plan, PlanGraph, PlanNode, Source
 from budflow.model.execution import Execution
 from budflow.model.failure import Failure
-from budflow.model.item import Item, ItemList, Json
+from budflow.model.item import ItemList, Json
 from budflow.model.item_codec import decode_items, encode_items
 from budflow.model.joined import gathered, part_of
 from budflow.model.workflow import Node, Settings
@@ -58,19 +60,29 @@ class RoundsHost:
 
 
 class _Outside(Produced):
-    """Of a body without what is around it: `lists` are those of nodes outside, by their numbers behind the body's.
+    """Of a body without what is around it: `lists` are those of nodes outside, by their numbers behind the body's, and
+    `known` their parameters and the number of the run that is seen.
 
     `origins` says of each which of its items the items were made from that entered the body.
     """
 
-    def __init__(self, plan: Plan, lists: Mapping[int, Sequence[ItemList] | None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        lists: Mapping[int, Sequence[ItemList] | None],
+        known: Mapping[int, tuple[Mapping[str, Any], int]],
+    ) -> None:
         super().__init__(plan)
-        self._lists = lists
+        self._lists, self._known = lists, known
         self.origins: Mapping[int, Mapping[int, tuple[int, int] | Lost]] = {}
 
     def of(self, number: int, rounds: tuple[int, ...]) -> Sequence[ItemList] | None:
         """See Produced."""
         return self._lists[number] if number in self._lists else super().of(number, rounds)
+
+    def described(self, number: int, rounds: tuple[int, ...]) -> tuple[Mapping[str, Any], int]:
+        """See Produced."""
+        return self._known[number] if number in self._known else super().described(number, rounds)
 
     def outside(self, wanted: int, ordinal: int) -> tuple[int, int] | Lost:
         """See Produced."""
@@ -103,11 +115,15 @@ class _Body:
             graphs=(PlanGraph(0, ()), graph),
         )
         lists = {self._index[key]: _unpack_lists(given) for key, given in shape["outside"].items()}
-        self._produced = _Outside(plan, lists)
+        known = {self._index[key]: (params, run) for key, (params, run) in shape["described"].items()}
+        self._produced = _Outside(plan, lists, known)
         execution_id, mode, created_at = shape["execution"]
         created = datetime.fromisoformat(created_at)
-        execution = Execution(execution_id, "", workflow_id, version, mode, "running", created)
-        openings = Openings(execution, plan, self._produced, shape["resume_url"])
+        execution = Execution(
+            execution_id, "", workflow_id, version, mode, "running", created, scope=shape["effect_scope"]
+        )
+        around = shape["surroundings"] or NOTHING_AROUND
+        openings = Openings(execution, plan, self._produced, shape["resume_url"], around, shape["trigger"])
         self._openings, self._log = openings, ExecutionLog(tools.now)
         self._work = RoundWork(self._produced, openings, self._run_of, pinned=shape["pinned"])
 
@@ -191,8 +207,8 @@ def _unpack_sources(shape: Sequence[Sequence[int]]) -> tuple[Source, ...]:
     return tuple(Source(node, port) for node, port in shape)
 
 
-def _unpack_lists(shape: Sequence[Sequence[Json]] | None) -> Sequence[ItemList] | None:
-    return None if shape is None else [ItemList(list(map(Item, given)), [-1] * len(given)) for given in shape]
+def _unpack_lists(shape: Sequence[Json] | None) -> Sequence[ItemList] | None:
+    return None if shape is None else [decode_items(given) for given in shape]
 
 
 def _unpack_origins(shape: Mapping[str, Lost | tuple[int, int]]) -> Mapping[int, tuple[int, int] | Lost]:

@@ -59,12 +59,17 @@ def pack_body(work: Work, produced: Produced, number: int, container: At) -> byt
     outside = {key: produced.of(plan.index[key], container.rounds) for key in _read_outside(plan, graph)}
     if sum(entry_bytes(items) for lists in outside.values() for items in lists or ()) > OUTSIDE_BYTES_MAX:
         return None
+    names = frozenset[str]().union(*(plan.nodes[node].params.names for node in graph.nodes))
+    fired = next((plan.nodes[n].key for n in plan.triggers if produced.of(n, ()) is not None), None)
     shape = {
         "nodes": [_pack_node(plan.nodes[node], local) for node in graph.ordered],
         "exits": _pack_sources(graph.exits, local),
         "outside": {
-            key: None if lists is None else [_json_of(items) for items in lists] for key, lists in outside.items()
+            key: None if lists is None else [_pack_list(items) for items in lists] for key, lists in outside.items()
         },
+        "described": {key: produced.described(plan.index[key], container.rounds) for key in outside},
+        "trigger": fired if "trigger" in names else None,
+        "surroundings": {} if names.isdisjoint(work.surroundings) else dict(work.surroundings),
         "workflow": (plan.workflow_id, plan.version, plan.name, plan.settings.timezone),
         "execution": (execution.id, execution.mode, execution.created_at),
         "effect_scope": execution.effect_scope,
@@ -150,8 +155,9 @@ def _pack_sources(sources: Sequence[Source], local: Mapping[int, int]) -> list[t
     return [(local.get(source.node, source.node), source.port) for source in sources]
 
 
-def _json_of(items: ItemList) -> list[Json]:
-    return [item.json for item in items.items]
+def _pack_list(items: ItemList) -> Json:
+    whole = items.items[:] if isinstance(items.items, Spilled) else items.items
+    return encode_items(ItemList(list(whole), [-1] * len(items)))
 
 
 def split(payload: bytes) -> tuple[bytes, bytes]:

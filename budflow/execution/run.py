@@ -58,7 +58,7 @@ class Run:
         self._loop = asyncio.get_running_loop()
         self._state = s.State()
         self._produced = Produced(work.plan)
-        openings = Openings(work.execution, work.plan, self._produced, work.resume_url)
+        openings = Openings(work.execution, work.plan, self._produced, work.resume_url, work.surroundings)
         self._openings = openings
         self._node_work = NodeWork(
             work,
@@ -69,6 +69,7 @@ class Run:
             now=tools.now,
             files=tools.files,
             lists=tools.lists,
+            sandbox_of=tools.sandbox_of,
         )
         self._open: dict[s.At, OpenNode] = {}
         self._collecting = Collecting(

@@ -6,18 +6,16 @@ of other nodes goes along, found by lineage on this side.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import Any, Protocol, cast
-from zoneinfo import ZoneInfo
+from typing import Any, Protocol
 
 import orjson
 
 from budflow.errors import BudflowError
 from budflow.execution.aside import Aside
 from budflow.execution.hand_over import PutQuestion, Taking, ask_nobody
-from budflow.execution.lineage import LineageAmbiguous, NodeView
 from budflow.execution.node_log import ExecutionLog, NodeLog
 from budflow.execution.node_result import NodeResult, NodeRun, NodeTimedOut, all_failed as every_failed
 from budflow.execution.node_run import run_node
@@ -25,9 +23,9 @@ from budflow.execution.rounds_host import RoundsHost
 from budflow.execution.rounds_segment import packs_rounds
 from budflow.execution.segment_blobs import SegmentBlobs, own_blobs
 from budflow.execution.segment_log import SegmentLog, Tell, hear_whole
+from budflow.execution.segment_names import pack_names, unpack_names
 from budflow.execution.spill import Spill
 from budflow.execution.tools import Tools
-from budflow.expressions.evaluate import ExpressionFailed, Scope
 from budflow.graph.params import compile_params
 from budflow.graph.plan import NodeTypeMissing, PlanNode
 from budflow.model.blobs import NO_BLOBS
@@ -40,10 +38,6 @@ from budflow.nodes.registry import Registry
 
 #: What a node gets beyond its own `timeout_seconds` before its process is ended from outside, for handing over.
 GRACE_SECONDS = 2.0
-
-_READ_ERRORS: Mapping[str, type[ExpressionFailed]] = {
-    error.code: error for error in (ExpressionFailed, LineageAmbiguous)
-}
 
 
 class Opened(Protocol):
@@ -88,12 +82,8 @@ def pack(run: NodeRun, ticket: str = "", *, project_id: str = "") -> bytes:
     Raises EventUnwritable and what reading blobs raises.
     """
     node = run.node
-    names = dict(run.scope(0 if run.items else None).names)
-    now = cast("datetime", names.pop("now", run.now))
-    for name in ("node", "error"):  # These differ from item to item: made again over there.
-        names.pop(name, None)
-    run_index = names.pop("run_index", 0)
     shape = {
+        **pack_names(run),
         "key": node.key,
         "type": node.spec.name,
         "type_version": node.spec.version,
@@ -104,12 +94,8 @@ def pack(run: NodeRun, ticket: str = "", *, project_id: str = "") -> bytes:
         "outputs": node.output_names,
         "items": encode_items(ItemList(run.items, range(len(run.items)))),
         "ports": {port: (ordinals.start, ordinals.stop) for port, ordinals in run.ports.items()},
-        "names": {name: _pack_times(cast("Mapping[str, Any]", values)) for name, values in names.items()},
-        "run_index": run_index,
         "path": run.path,
-        "read": {key: _pack_read(run, key) for key in node.params.node_keys},
         "now": run.now,
-        "timezone": _zone_name(now.tzinfo),
         "effect_scope": run.effect_scope,
         "traceparent": run.traceparent,
         "slots": [*run.credentials],
@@ -240,22 +226,11 @@ def _unpack(
         weight="light",
     )
     now = datetime.fromisoformat(shape["now"])
-    names: dict[str, Any] = {name: _unpack_times(values) for name, values in shape["names"].items()}
-    names["now"] = now.astimezone(ZoneInfo(shape["timezone"]))
-    names["run_index"] = shape["run_index"]
-    read = shape["read"]
-
-    def scope(ordinal: int | None) -> Scope:
-        seen = {key: _Read(shipped, ordinal) for key, shipped in read.items()}
-        error = None if ordinal is None or (failed := items[ordinal].error) is None else failed.to_json()
-        seen_here = {**names, "node": _Nodes(seen), "error": error}
-        return Scope({} if ordinal is None else items[ordinal].json, ordinal or 0, seen_here)
-
     return NodeRun(
         node=plan_node,
         items=items,
         ports={port: range(*bounds) for port, bounds in shape["ports"].items()},
-        scope=scope,
+        scope=unpack_names(shape, plan_node.params.names, items, now),
         now=now,
         effect_scope=shape["effect_scope"],
         traceparent=shape["traceparent"],
@@ -268,90 +243,6 @@ def _unpack(
         on_retry=lambda tries, failed, delay, failure: retries.append((tries, failed, delay, failure.to_json())),
         log=NodeLog(ExecutionLog(tools.now, logged.append), node.key, live=True),
     )
-
-
-def _pack_read(run: NodeRun, key: str) -> Json:
-    """What expressions may read of one other node: its items, and for each ordinal which of them it was made from.
-
-    The last entry of `origin` is for an evaluation without an item. A failure stands where reading is to fail.
-    """
-    try:
-        items = _view(run, key, None)["items"]
-    except ExpressionFailed as error:
-        return {"missing": Failure.of(error).to_json()}
-    origin: list[int | Json] = []
-    for ordinal in (*range(len(run.items)), None):
-        try:
-            origin.append(_view(run, key, ordinal).position)
-        except ExpressionFailed as error:
-            origin.append(Failure.of(error).to_json())
-    return {"items": items, "origin": origin}
-
-
-def _view(run: NodeRun, key: str, ordinal: int | None) -> NodeView:
-    nodes = cast("Mapping[str, NodeView]", run.scope(ordinal).names["node"])
-    return nodes[key]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read(Mapping[str, Any]):
-    """`$node.KEY` over there: `json` of the item that the current one was made from, `items` of all."""
-
-    shipped: Json
-    ordinal: int | None
-
-    def __getitem__(self, name: str) -> Any:
-        if name == "items":
-            return self.shipped["items"]
-        if name in ("json", "item"):
-            origins = self.shipped["origin"]
-            found = origins[-1 if self.ordinal is None else self.ordinal]
-            if isinstance(found, int):
-                return self.shipped["items"][found]
-            raise _read_error(found)
-        raise KeyError(name)
-
-    def __iter__(self) -> Any:
-        return iter(("json", "item", "items"))
-
-    def __len__(self) -> int:
-        return 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Nodes(Mapping[str, _Read]):
-    """`$node` over there."""
-
-    seen: Mapping[str, _Read]
-
-    def __getitem__(self, key: str) -> _Read:
-        read = self.seen[key]
-        if "missing" in read.shipped:
-            raise _read_error(read.shipped["missing"])
-        return read
-
-    def __iter__(self) -> Any:
-        return iter(self.seen)
-
-    def __len__(self) -> int:
-        return len(self.seen)
-
-
-def _pack_times(values: Mapping[str, Any]) -> Json:
-    """A mapping such as `$execution` with a mark at each value that is a time: as JSON that is a string like others."""
-    return {key: (isinstance(value, datetime), value) for key, value in values.items()}
-
-
-def _unpack_times(values: Json) -> Json:
-    return {key: datetime.fromisoformat(value) if is_time else value for key, (is_time, value) in values.items()}
-
-
-def _read_error(shape: Json) -> ExpressionFailed:
-    return _READ_ERRORS[shape["code"]](shape["message"], hint=shape.get("hint"))
-
-
-def _zone_name(zone: tzinfo | None) -> str:
-    return zone.key if isinstance(zone, ZoneInfo) else "UTC"
 
 
 # --- what came of it -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from budflow.execution.hearing import Hearing
 from budflow.execution.holding import Holding
 from budflow.execution.intake import Intake
 from budflow.execution.plans import PlanCache
-from budflow.execution.ports import CredentialSource, ExecutionStore, Executor
+from budflow.execution.ports import NOTHING_AROUND, CredentialSource, ExecutionStore, Executor
 from budflow.execution.queue_room import QueueRoom
 from budflow.execution.records import AdmissionKey, JournalWrite
 from budflow.execution.signal import signal_of
@@ -49,16 +49,18 @@ class Supervisor:
         credentials: CredentialSource,
         wakes: Wakes,
         resume_url: Callable[[Execution], str | None] = lambda _: None,
+        surroundings: Mapping[str, Mapping[str, Any]] = NOTHING_AROUND,
         kind: RunnerKind = "main",
         details: Mapping[str, Any] | None = None,
         claims: bool = True,
     ) -> None:
-        """`kind` and `details` say to people what the runner is; see ExecutionStore.open_lease.
+        """`kind` and `details` say to people what the runner is; see ExecutionStore.open_lease. `surroundings` is what
+        expressions may read of the server: see Work.
 
         Without `claims` it takes nothing from the queue, and of what is submitted only what a caller waits for.
         """
         self._store, self.runner, self._queue_room = store, runner, QueueRoom(store, queued_max)
-        self.figures = EngineFigures()
+        self.figures, self.surroundings = EngineFigures(), surroundings
         self._tasks: set[asyncio.Task[None]] = set()
         self._claims, self._wakes = claims, wakes
         self.watched = Watched(wakes, lambda execution_id: execution_id in self.holding.held)
@@ -68,6 +70,7 @@ class Supervisor:
             executor,
             runner=runner,
             resume_url=resume_url,
+            surroundings=surroundings,
             cancel=self.cancel,
             spawn=self._spawn,
             credentials=credentials,

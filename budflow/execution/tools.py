@@ -13,8 +13,17 @@ from budflow.model.execution import Place
 from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.identity import utc_now
 from budflow.model.node import HttpCapability
+from budflow.model.sandbox import NO_SANDBOX, SandboxCapability
 
 SNAPSHOT_EVENTS = 1_000
+
+#: The sandbox of a project, by its id.
+SandboxOf = Callable[[str], SandboxCapability]
+
+
+def no_sandbox(_project_id: str) -> SandboxCapability:
+    """Where code runs nowhere."""
+    return NO_SANDBOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Tools:
     `lists` is where lists go that are too long for memory; None: they stay in it. A snapshot is due every
     `snapshot_events` events, and more where what is open is large. `hand_over` is how credentials get here
     from the process that opens them, where that is another one. `costs` are those of bodies that ran here.
+    `sandbox_of` is where authors' code runs.
     """
 
     place: Place
@@ -35,3 +45,4 @@ class Tools:
     snapshot_events: int = SNAPSHOT_EVENTS
     hand_over: HandOver = NO_HAND_OVER
     costs: RoundCosts = field(default_factory=RoundCosts)
+    sandbox_of: SandboxOf = no_sandbox

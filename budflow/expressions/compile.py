@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias, cast
 from RestrictedPython.compile import compile_restricted_eval
 
 from budflow.expressions import arithmetic, compare, operations
-from budflow.expressions.budget import Budget
+from budflow.expressions.budget import STEPS_MAX, Budget
 from budflow.expressions.evaluate import FAILURES, NAMES, RESERVED_NAMES, Scope, failed
 from budflow.expressions.policy import ExpressionPolicy
 from budflow.expressions.seal import Refused, check_sealed
@@ -41,6 +41,7 @@ from budflow.expressions.values import (
 )
 
 AST_DEPTH_MAX = 100
+AST_NODES_MAX = 2_000
 CACHED_TEMPLATES_MAX = 2_048
 CACHED_CHARS_MAX = 32_768  # Of a text whose template is cached.
 
@@ -94,7 +95,7 @@ PASSING = (
 class Expression:
     """One compiled expression: as written, what it refers to, and the function that evaluates it.
 
-    What it `builds` itself must be bounded and made plain before it leaves.
+    What it `builds` itself must be bounded and made plain before it leaves. A plain path is read by `get` too.
     """
 
     text: str
@@ -103,6 +104,7 @@ class Expression:
     secret_slots: frozenset[str]
     run: Run
     builds: bool
+    get: Callable[[Scope], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
     code = f"({source.code})"
     try:
         tree = ast.parse(code, "<expression>", "eval")
-        _check_depth(tree)
+        _check_size(tree)
         references = _references(tree)
         path = _path(tree.body) if direct else None
         passing = all(isinstance(node, PASSING) for node in ast.walk(tree))
@@ -147,7 +149,8 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
         check_sealed(tree, HOOKS)
         # Evaluating the code makes the function of a trusted lambda around the expression; it does not run the latter.
         code_object = cast("CodeType", compiled.code)  # Never None: the policy raises where RestrictedPython collects.
-        run = _getter(*path) if path else cast("Run", eval(code_object, {**HOOKS, "__builtins__": {}}))  # noqa: S307  # as said above
+        get = _getter(*path) if path else None
+        run = _free(get) if get else cast("Run", eval(code_object, {**HOOKS, "__builtins__": {}}))  # noqa: S307  # as said above
     except Refused as refused:
         _fail(source, refused.message, _offset(code, refused.node), refused.hint)
     except SyntaxError as error:
@@ -157,7 +160,27 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
         _fail(source, "The expression is nested too deeply.", 0)
     except ValueError as error:
         _fail(source, f"{original(str(error))}.", 0)
-    return Expression(source.text.strip(), *references, run, builds=not passing)
+    return Expression(source.text.strip(), *references, run, builds=not passing, get=get)
+
+
+def evaluate_source(source: Source, scope: Scope) -> object:
+    """One expression's value as it is inside of expressions, such as a datetime; see `plain` for how it would leave.
+
+    Raises ExpressionInvalid, ExpressionFailed and ExpressionBudgetExceeded.
+    """
+    expression = compile_source(source)
+    try:
+        return expression.run(scope, Budget(around=scope))
+    except FAILURES as error:
+        raise failed(expression.text, error) from None
+
+
+def left(source: Source, value: object) -> object:
+    """What `evaluate_source` gave, as it leaves the expression. Raises the same."""
+    try:
+        return plain(value)
+    except FAILURES as error:
+        raise failed(source.text.strip(), error) from None
 
 
 def _template(text: str) -> Template:
@@ -177,15 +200,40 @@ _cached_template = lru_cache(maxsize=CACHED_TEMPLATES_MAX)(_template)
 
 
 def _value_of(expression: Expression) -> Callable[[Scope], object]:
-    run, leaving = expression.run, BUILT_LEAVING if expression.builds else LEAVING
+    if expression.get is not None:
+        return _value_at(expression, expression.get)
+    run, leaving = expression.run, _leaving(expression)
 
     def evaluate(scope: Scope) -> object:
         try:
-            value = run(scope, Budget())
+            budget = Budget(STEPS_MAX, scope)
+            value = run(scope, budget)
             kind = type(value)
             if kind in leaving or (kind is int and JSON_INT_MIN <= value <= JSON_INT_MAX):  # type: ignore[operator]  # an int here
                 return value
-            return plain(value)
+            return plain(value, budget)
+        except FAILURES as error:
+            raise failed(expression.text, error) from None
+
+    return evaluate
+
+
+def _leaving(expression: Expression) -> frozenset[type]:
+    """The types of values that need no look inside: of what was built, or may hold secrets, no containers."""
+    return BUILT_LEAVING if expression.builds or expression.secret_slots else LEAVING
+
+
+def _value_at(expression: Expression, get: Callable[[Scope], object]) -> Callable[[Scope], object]:
+    """The same for a plain path: it costs no step."""
+    leaving = _leaving(expression)
+
+    def evaluate(scope: Scope) -> object:
+        try:
+            value = get(scope)
+            kind = type(value)
+            if kind in leaving or (kind is int and JSON_INT_MIN <= value <= JSON_INT_MAX):  # type: ignore[operator]  # an int here
+                return value
+            return plain(value, Budget(STEPS_MAX, scope))
         except FAILURES as error:
             raise failed(expression.text, error) from None
 
@@ -194,7 +242,7 @@ def _value_of(expression: Expression) -> Callable[[Scope], object]:
 
 def _text_of(parts: tuple[str | Expression, ...]) -> Callable[[Scope], str]:
     def evaluate(scope: Scope) -> str:
-        budget = Budget()
+        budget = Budget(STEPS_MAX, scope)
         texts: list[str] = []
         at = ""
         try:
@@ -205,7 +253,7 @@ def _text_of(parts: tuple[str | Expression, ...]) -> Callable[[Scope], str]:
                     at = part.text
                     value = part.run(scope, budget)
                     if part.builds and type(value) in CONTAINERS:
-                        value = plain(value)
+                        value = plain(value, budget)
                     texts.append(value if type(value) is str else text_of(budget, value))
             return operations.join_parts(budget, *texts)
         except FAILURES as error:
@@ -214,15 +262,19 @@ def _text_of(parts: tuple[str | Expression, ...]) -> Callable[[Scope], str]:
     return evaluate
 
 
-def _getter(root: str, steps: tuple[Step, ...]) -> Run:
-    """The run of a plain path; dicts are read here, everything else by the operation of the step."""
+def _free(get: Callable[[Scope], object]) -> Run:
+    return lambda scope, budget: get(scope)
 
-    def get(scope: Scope, budget: Budget) -> object:
+
+def _getter(root: str, steps: tuple[Step, ...]) -> Callable[[Scope], object]:
+    """What reads a plain path; dicts are read here, everything else by the operation of the step."""
+
+    def get(scope: Scope) -> object:
         value: object
         if root == "json":
             value = scope.json
         else:
-            value = scope.index if root == "item" else operations.read_name(scope.names, root)
+            value = scope.index if root == "item_index" else operations.read_name(scope.names, root)
         for read, name in steps:
             if type(value) is dict and name in value:
                 value = value[name]
@@ -281,6 +333,9 @@ def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str], f
                 raise Refused(node, f"There is no ${name}.", did_you_mean(f"${name}", [f"${known}" for known in NAMES]))
             if name in KEYED_NAMES and id(node) not in read_by_key:
                 raise Refused(node, f"${name} must be read by a constant key.", f'Write ${name}.key or ${name}["key"].')
+            if name == "item" and id(node) not in read_by_key:  # It was the index once, of which some may still think.
+                hint = "Its index is $item_index, its data $item.json or $json."
+                raise Refused(node, "$item is the item, and is read by a key.", hint)
             names.add(name)
     return frozenset(names), frozenset(keys[f"{DOLLAR}node"]), frozenset(keys[f"{DOLLAR}secrets"])
 
@@ -298,10 +353,15 @@ def _key_read(node: ast.AST) -> tuple[ast.Name, str] | None:
     return (target, key_name) if key_name and isinstance(target, ast.Name) else None
 
 
-def _check_depth(tree: ast.Expression) -> None:
+def _check_size(tree: ast.Expression) -> None:
+    """Refuse what would take long to compile, which is done in the steps of the tree."""
     level: list[ast.AST] = [tree]
+    count = 0
     for _ in range(AST_DEPTH_MAX):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
+        count += len(level)
+        if count > AST_NODES_MAX:
+            raise Refused(level[0], "The expression is too long.", "Split it up, or use a code node.")
         if not level:
             return
     raise Refused(level[0], f"The expression is nested deeper than {AST_DEPTH_MAX} levels.")

@@ -6,12 +6,13 @@ Every way to reach a value ends in one of these functions, so none of them may e
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from budflow.expressions.budget import ELEMENTS_A_STEP, Budget, Fault
+from budflow.expressions.budget import ELEMENTS_A_STEP, TIMED_FROM, Budget, Fault
 from budflow.expressions.compare import has_key
 from budflow.expressions.formats import format_value
 from budflow.expressions.suggest import did_you_mean, shorten
 from budflow.expressions.table import Table, table
 from budflow.expressions.values import OPAQUE_HINT, SEQUENCES, SETS, VALUES, Opaque, checked, json_of, key, word_of
+from budflow.expressions.views import CALLED_KEYS, Listed, View
 
 TABLE: Table = table()
 
@@ -21,7 +22,8 @@ def read_name(names: Mapping[str, object], name: str) -> object:
     try:
         value = names[name]
     except KeyError:
-        raise Fault(f"${name} is not available here", did_you_mean(name, names, label="Available")) from None
+        known = (one for one in names if not one.startswith("_"))
+        raise Fault(f"${name} is not available here", did_you_mean(name, known, label="Available")) from None
     return checked(value)
 
 
@@ -94,10 +96,12 @@ def iterate(budget: Budget, value: object, weight: int) -> Iterator[object]:
     if type(value) not in SEQUENCES and type(value) not in SETS and not isinstance(value, (str, Mapping)):
         hint = "A value that may be None needs a default: (x or [])." if value is None else ""
         raise Fault(f"{word_of(value)} cannot be looped over", hint)
+    look = TIMED_FROM
     for element in value:  # type: ignore[attr-defined]  # one of the kinds above
         budget.steps -= weight
-        if budget.steps < 0:
+        if budget.steps < look:
             budget.spend(0)
+            look = budget.next_look
         yield element if type(element) in VALUES else checked(element)
 
 
@@ -136,6 +140,8 @@ def call_method(budget: Budget, value: object, name: str, /, *arguments: object,
     budget.spend(1)
     methods = TABLE.methods.get(type(value))
     if methods is None and isinstance(value, Mapping):
+        if name in CALLED_KEYS and isinstance(value, View) and name in value and not arguments and not named:
+            return checked(value[name])
         methods = TABLE.methods[dict]
     found = methods.get(name) if methods else None
     if found is None:
@@ -161,7 +167,14 @@ def _check_arguments(arguments: tuple[object, ...], named: dict[str, object]) ->
 def _missing(value: Mapping[object, object], name: object) -> Fault:
     key(name)
     shown = name if isinstance(name, str) else str(name)
-    return Fault(f'there is no "{shorten(shown, 60)}"', did_you_mean(name, value, label="Keys") or "The dict is empty.")
+    return Fault(f'there is no "{shorten(shown, 60)}"', _existing(value, name))
+
+
+def _existing(value: Mapping[object, object], name: object) -> str:
+    known = did_you_mean(name, value, label="Keys")
+    if isinstance(value, Listed):
+        return f"{known} {value.hint}".lstrip()
+    return known or "The dict is empty."
 
 
 def _no_method(value: object, name: str, methods: Mapping[str, object]) -> Fault:

@@ -13,6 +13,7 @@ from budflow.expressions.operations import TABLE
 from budflow.expressions.seal import Refused
 from budflow.expressions.suggest import FOREIGN, KEYWORDS, did_you_mean
 from budflow.expressions.tokenize import DOLLAR, attribute_name
+from budflow.expressions.views import CALLED_KEYS
 
 NODES_A_STEP = 16  # A round of a comprehension costs a step for so many nodes of its body.
 
@@ -119,7 +120,7 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         scope = ast.Name("_scope", ast.Load())
         if name == "json":
             return _located(ast.Attribute(scope, "json", ast.Load()), node)
-        if name == "item":
+        if name == "item_index":
             return _located(ast.Attribute(scope, "index", ast.Load()), node)
         return self.hook("_name_", node, ast.Attribute(scope, "names", ast.Load()), ast.Constant(name))
 
@@ -209,7 +210,7 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         self.check_attribute(node)
         literal = _literal_type(node.value)
         known = TABLE.method_names if literal is None else TABLE.methods.get(literal, {})
-        if name not in known:
+        if name not in known and not (literal is None and name in CALLED_KEYS):
             raise Refused(node, f"There is no method `{name}`.", FOREIGN.get(name) or did_you_mean(name, known) or None)
         return "_call_optional_" if optional else "_call_", [self.visit(node.value), ast.Constant(name)]
 

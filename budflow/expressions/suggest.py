@@ -1,11 +1,16 @@
 """Did-you-mean: the hint that names the nearest existing word."""
 
+import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+from heapq import nlargest
 from itertools import islice
 from types import MappingProxyType
 
-CANDIDATES_MAX = 200
+CANDIDATES_MAX = 400
+COMPARED_MAX = 8
+NEAR = 0.6
+CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 SHOWN_MAX = 12
 WORD_CHARS_MAX = 64
 
@@ -23,7 +28,7 @@ FOREIGN: Mapping[str, str] = MappingProxyType(
         "toFixed": 'Write .format(".2f").',
         "toISO": "Write .iso().",
         "toISOString": "Write .iso().",
-        "toFormat": 'Write .format("%Y-%m-%d").',
+        "toFormat": 'Write .format("yyyy-MM-dd").',
         "map": "Write [f(x) for x in y].",
         "filter": "Write [x for x in y if …].",
         "reduce": "Write sum(…) or another function of lists.",
@@ -34,7 +39,34 @@ FOREIGN: Mapping[str, str] = MappingProxyType(
         "substring": "Write x[1:3].",
         "padStart": "Write .rjust(width, fill).",
         "padEnd": "Write .ljust(width, fill).",
-        "isEmpty": "Write `not x`.",
+        "isEmpty": "Write .is_empty().",
+        "base64Encode": "Write .to_base64().",
+        "base64Decode": "Write .from_base64().",
+        "removeTags": "Write .strip_tags().",
+        "removeMarkdown": "Write .strip_markdown().",
+        "replaceSpecialChars": "Write .without_accents().",
+        "toDate": "Write .to_datetime().",
+        "toWholeNumber": "Write .to_int().",
+        "toDecimalNumber": "Write .to_float().",
+        "smartJoin": "Write .to_dict(key, value).",
+        "removeDuplicates": "Write .unique().",
+        "isInteger": "Write .is_whole().",
+        "hasField": "Write .has(key).",
+        "removeField": "Write .omit(key).",
+        "keepFieldsContaining": "Write .with_value_part(text).",
+        "removeFieldsContaining": "Write .without_value_part(text).",
+        "beginningOf": "Write .start_of(unit).",
+        "endOfMonth": 'Write .end_of("month").',
+        "diffTo": "Write .diff(other, unit).",
+        "toMillis": "Write .epoch_milliseconds().",
+        "toSeconds": "Write .epoch_seconds().",
+        "toRelative": "Write .humanize().",
+        "setZone": "Write .to_zone(name).",
+        "replaceAll": "Write .replace(old, new), or .regex_replace(pattern, new).",
+        "match": "Write .regex_find_all(pattern).",
+        "test": "Write .regex_test(pattern).",
+        "flat": "Write .flatten().",
+        "entries": "Write .items().",
         "format_map": "Write an f-string.",
     }
 )
@@ -48,11 +80,30 @@ def did_you_mean(word: object, candidates: Iterable[object], *, label: str = "Th
     known = [key for key in islice(candidates, CANDIDATES_MAX) if isinstance(key, str) and len(key) <= WORD_CHARS_MAX]
     if not known:
         return ""
-    near = get_close_matches(word[:WORD_CHARS_MAX], known, n=1, cutoff=0.6) if isinstance(word, str) else []
-    if near:
-        return f'Did you mean "{near[0]}"?'
+    near = _nearest(word[:WORD_CHARS_MAX], known) if isinstance(word, str) else None
+    if near is not None:
+        return f'Did you mean "{near}"?'
     more = ", …" if len(known) > SHOWN_MAX else ""
     return f"{label}: {', '.join(known[:SHOWN_MAX])}{more}."
+
+
+def _nearest(word: str, known: list[str]) -> str | None:
+    """The nearest of the known words, of those that are near; also that to the word in snake case."""
+    for spelled in dict.fromkeys((word, CAMEL.sub(r"_\1", word).lower())):
+        matcher = SequenceMatcher(None, "", spelled)
+        quick: list[tuple[float, str]] = []
+        for one in known:
+            matcher.set_seq1(one)
+            if matcher.real_quick_ratio() >= NEAR and (ratio := matcher.quick_ratio()) >= NEAR:
+                quick.append((ratio, one))
+        best = NEAR, ""
+        # What is left takes the product of both lengths: too long for many words that someone made to be alike.
+        for _, one in nlargest(COMPARED_MAX, quick):
+            matcher.set_seq1(one)
+            best = max(best, (matcher.ratio(), one))
+        if best[1]:
+            return best[1]
+    return None
 
 
 def shorten(text: str, chars_max: int = 80) -> str:

@@ -23,15 +23,19 @@ class Table:
     functions: Mapping[str, Function]
     method_names: frozenset[str]
     families: Mapping[str, tuple[Function, ...]]  # By file name, for the docs.
+    about: Mapping[str, str]  # What each family is about.
 
 
 @cache
 def table() -> Table:
     """The call table of every family in `functions/`."""
     families: dict[str, tuple[Function, ...]] = {}
+    about: dict[str, str] = {}
     for found in pkgutil.iter_modules(functions.__path__):
         module = importlib.import_module(f"{functions.__name__}.{found.name}")
-        families[found.name] = tuple(value for value in vars(module).values() if isinstance(value, Function))
+        about[found.name] = (module.__doc__ or "").strip().splitlines()[0]
+        declared_there = (value for value in vars(module).values() if isinstance(value, Function))
+        families[found.name] = tuple(one for one in declared_there if one.call.__module__ == module.__name__)
     methods: dict[type, dict[str, Function]] = {}
     globals_: dict[str, Function] = {}
     for declared in (function for family in families.values() for function in family):
@@ -45,4 +49,5 @@ def table() -> Table:
         functions=MappingProxyType(globals_),
         method_names=frozenset(name for named in methods.values() for name in named),
         families=MappingProxyType(families),
+        about=MappingProxyType(about),
     )

@@ -72,12 +72,17 @@ def split(text: str) -> tuple[Literal | Source, ...]:
             parts.append(Literal(text[at:start]))
         if len(parts) > SOURCES_MAX:
             raise ExpressionInvalid(f"The text has more than {SOURCES_MAX} parts.", offset=start)
-        source = _Scanner(text, start).source()
+        source = read(text, start)
         parts.append(source)
         at = source.offset + len(source.text) + len(CLOSE)
     if at < len(text):
         parts.append(Literal(text[at:]))
     return tuple(parts)
+
+
+def read(text: str, start: int) -> Source:
+    """The expression whose `{{` stands at `start`; raises ExpressionInvalid."""
+    return _Scanner(text, start).source()
 
 
 def attribute_name(attr: str) -> tuple[str, bool]:

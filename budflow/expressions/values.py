@@ -1,10 +1,12 @@
 """The values an expression may hold, how they read as text, and how they leave as plain data."""
 
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from itertools import chain
 from math import isfinite
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from budflow.expressions.budget import (
     CHARS_A_STEP,
@@ -28,6 +30,13 @@ CONTAINERS: frozenset[type] = SEQUENCES | SETS | {dict}
 VALUES: frozenset[type] = SCALARS | CONTAINERS
 KEYS: frozenset[type] = frozenset({str, bool, float, type(None), datetime, date})
 
+UNCHANGED: frozenset[type] = frozenset({str, bool, type(None)})  # Scalars that leave as they are, whatever they are.
+Weights: TypeAlias = dict[int, tuple[int, object]]
+Made: TypeAlias = dict[int, tuple[object, object]]
+
+CHARS_A_STEP_OF_JSON = 16  # Beside what walking through it costs.
+NEXT_LOOK = 0  # No id: where it stands how much is to be known at the next look at the clock.
+WEIGHED_A_LOOK = 256  # Containers or elements, at the clock.
 CHARS_AN_ELEMENT = 8  # What an element counts for beside its own text.
 KEY_INT_MAX = 2**60  # Python hashes larger ints modulo 2**61 - 1, so that anyone can make them collide.
 INT_UNCHECKED_MAX = 2**64
@@ -88,38 +97,48 @@ def key(value: object) -> object:
     raise Fault(f"{word_of(value)} cannot be a key or an element of a set", "Use text or small numbers.")
 
 
-def weigh(value: object, limit: int = RESULT_CHARS_MAX) -> int:
+def weigh(value: object, limit: int = RESULT_CHARS_MAX, budget: Budget | None = None) -> int:
     """How many characters the value would have written out, roughly; shared parts count each time they appear.
 
-    Raises Fault past `limit`, past the nesting limit (so for cycles too), and for anything that is not data.
+    Raises Fault past `limit`, past the nesting limit (so for cycles too), and for anything that is not data; and when
+    the time of the `budget` is up.
     """
-    return _weigh(value, limit, {}, 0)
+    if type(value) in SCALARS:
+        return _scalar_weight(value)
+    return _weigh(value, limit, {NEXT_LOOK: (WEIGHED_A_LOOK, None)}, 0, budget)
 
 
-def _weigh(value: object, limit: int, known: dict[int, tuple[int, object]], depth: int) -> int:
-    kind = type(value)
-    if kind is str:
-        return len(value) + CHARS_AN_ELEMENT  # type: ignore[arg-type]  # a str, by the line above
-    if kind in SCALARS:
-        return CHARS_AN_ELEMENT
+def _scalar_weight(value: object) -> int:
+    return len(value) + CHARS_AN_ELEMENT if type(value) is str else CHARS_AN_ELEMENT
+
+
+def _weigh(value: object, limit: int, known: Weights, depth: int, budget: Budget | None) -> int:
+    """The weight of what is no scalar."""
     if depth >= NESTING_DEPTH_MAX:
         raise Fault(f"the data is nested deeper than {NESTING_DEPTH_MAX} levels")
     if id(value) in known:
         return known[id(value)][0]
     total = CHARS_AN_ELEMENT
     if isinstance(value, (list, tuple, set, frozenset)):
-        for element in value:
-            total += _weigh(element, limit, known, depth + 1)
-            if total > limit:
-                raise _heavy(limit)
+        parts: Iterable[object] = value
     elif isinstance(value, Mapping):
-        for name, element in value.items():
-            total += _weigh(name, limit, known, depth + 1) + _weigh(element, limit, known, depth + 1)
-            if total > limit:
-                raise _heavy(limit)
+        parts = chain.from_iterable(value.items())
     else:
         checked(value)
         raise Fault("a secret value cannot be used inside of other data", OPAQUE_HINT)
+    if budget is not None and (len(value) >= WEIGHED_A_LOOK or len(known) >= known[NEXT_LOOK][0]):
+        budget.look()
+        known[NEXT_LOOK] = (len(known) + WEIGHED_A_LOOK, None)
+    for element in parts:
+        kind = type(element)
+        if kind is str:
+            total += len(element) + CHARS_AN_ELEMENT  # type: ignore[arg-type]  # a str, by the line above
+        elif kind in SCALARS:
+            total += CHARS_AN_ELEMENT
+        else:
+            total += _weigh(element, limit, known, depth + 1, budget)
+        if total > limit:
+            raise _heavy(limit)
     known[id(value)] = (total, value)  # The reference keeps the id from being used again.
     return total
 
@@ -130,7 +149,7 @@ def _heavy(limit: int) -> Fault:
 
 def charge_deep(budget: Budget, value: object) -> int:
     """Charge walking through the whole value; returns its weight."""
-    weight = weigh(value, min(RESULT_CHARS_MAX - 1, (budget.steps + 1) * CHARS_A_STEP))
+    weight = weigh(value, min(RESULT_CHARS_MAX - 1, (budget.steps + 1) * CHARS_A_STEP), budget)
     budget.spend(weight // CHARS_A_STEP)
     return weight
 
@@ -159,9 +178,13 @@ def text_of(budget: Budget, value: object) -> str:
 
 def json_of(budget: Budget, value: object, *, indent: int | None = None) -> str:
     """The value as compact JSON, charged before and checked after."""
-    charge_deep(budget, value)
+    weight = charge_deep(budget, value)
+    budget.spend(weight // CHARS_A_STEP_OF_JSON)
     separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(_plain(value), ensure_ascii=False, separators=separators, indent=indent, default=text_of_time)
+    value = _plain(value, {NEXT_LOOK: (WEIGHED_A_LOOK, None)}, budget)
+    if weight >= WEIGHED_A_LOOK * CHARS_AN_ELEMENT:
+        budget.look()
+    text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent, default=text_of_time)
     budget.text(len(text))
     return text
 
@@ -173,32 +196,55 @@ def text_of_time(value: object) -> object:
     raise Fault(f"{word_of(value)} cannot be written as JSON")
 
 
-def plain(value: object) -> object:
+def plain(value: object, budget: Budget | None = None) -> object:
     """The value as it leaves the expression, as JSON holds it, so that what is read back is what went on.
 
     Sets and tuples leave as lists, mappings as dicts, datetimes and dates as ISO 8601 text, durations as seconds. A
     number that JSON cannot hold is a fault. An Opaque leaves only by itself. Containers are the very same objects
-    when nothing in them needs a change.
+    when nothing in them needs a change. Raises Fault also when the time of the `budget` is up.
     """
     if type(value) in SCALARS:
         return _plain_scalar(value)
     if isinstance(checked(value), Opaque):
         return value
-    weigh(value)
-    return _plain(value)
+    weight = weigh(value, budget=budget)
+    if budget is not None and weight >= WEIGHED_A_LOOK * CHARS_AN_ELEMENT:
+        budget.look()
+    return _plain(value, {NEXT_LOOK: (WEIGHED_A_LOOK, None)}, budget)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, made: Made, budget: Budget | None) -> object:
+    """What was weighed, as JSON; `made` keeps each container, since parts of it may stand in it many times."""
     kind = type(value)
     if kind in SCALARS:
         return _plain_scalar(value)
+    if id(value) in made:
+        return made[id(value)][0]
+    elements = cast("Sequence", value)
+    if budget is not None and (len(elements) >= WEIGHED_A_LOOK or len(made) >= cast("int", made[NEXT_LOOK][0])):
+        budget.look()
+        made[NEXT_LOOK] = (len(made) + WEIGHED_A_LOOK, None)
+    new: object
     if isinstance(value, Mapping):
-        mapped = {name: _plain(element) for name, element in value.items()}
-        same = kind is dict and all(mapped[name] is element for name, element in value.items())
-        return value if same else mapped
-    listed = [_plain(element) for element in value]  # type: ignore[attr-defined]  # weighed, so a container
-    same = kind is list and all(new is old for new, old in zip(listed, value, strict=True))  # type: ignore[call-overload]  # a container
-    return value if same else listed
+        mapped = {
+            name: element
+            if (kind := type(element)) in UNCHANGED or (kind is int and JSON_INT_MIN <= element <= JSON_INT_MAX)
+            else _plain(element, made, budget)
+            for name, element in value.items()
+        }
+        same = type(value) is dict and all(mapped[name] is element for name, element in value.items())
+        new = value if same else mapped
+    else:
+        listed = [
+            element
+            if (kind := type(element)) in UNCHANGED or (kind is int and JSON_INT_MIN <= element <= JSON_INT_MAX)  # type: ignore[operator]  # an int here
+            else _plain(element, made, budget)
+            for element in elements
+        ]
+        same = type(value) is list and all(map(operator.is_, listed, elements))
+        new = value if same else listed
+    made[id(value)] = new, value  # The reference keeps the id from being used again.
+    return new
 
 
 def _plain_scalar(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from budflow.expressions.evaluate import Scope
 from budflow.expressions.tokenize import has_expression
 from budflow.graph.shape_problems import said
 from budflow.model.failure import NodeError
-from budflow.model.node import Params
+from budflow.model.node import Params, VerbatimMark
 
 Build = Callable[[Scope], Any]
 Place = tuple[str | int, ...]
@@ -48,7 +49,7 @@ def compile_params(model: type[Params], raw: Mapping[str, Any]) -> ParamsTemplat
     Without expressions the values are checked at once, which raises ParamsInvalid.
     """
     templates: list[Template] = []
-    build = _builder(raw, templates)
+    build = _builder(raw, templates, verbatim_fields(model))
     if build is None:
         return ParamsTemplate(model, lambda _scope: raw, _validated(model, raw))
     node_keys = frozenset().union(*(template.node_keys for template in templates))
@@ -56,23 +57,37 @@ def compile_params(model: type[Params], raw: Mapping[str, Any]) -> ParamsTemplat
     return ParamsTemplate(model, build, None, node_keys, names)
 
 
-def expression_texts(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every string in `value` that holds an expression, with its place."""
+@cache
+def verbatim_fields(model: type[Params]) -> frozenset[str]:
+    """The parameters that are taken as they are written: see Verbatim."""
+    fields = model.model_fields.items()
+    return frozenset(name for name, field in fields if any(isinstance(mark, VerbatimMark) for mark in field.metadata))
+
+
+def expression_texts(raw: Mapping[str, Any], model: type[Params] | None) -> Iterator[tuple[Place, str]]:
+    """Every string in the parameters `raw` that holds an expression, with its place; None is a type not known here."""
+    verbatim = frozenset() if model is None else verbatim_fields(model)
+    for name, value in raw.items():
+        if name not in verbatim:
+            yield from _texts(value, (name,))
+
+
+def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
     if isinstance(value, str):
         if has_expression(value):
             yield place, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from expression_texts(inner, (*place, key))
+            yield from _texts(inner, (*place, key))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from expression_texts(inner, (*place, index))
+            yield from _texts(inner, (*place, index))
 
 
-def _builder(value: Any, templates: list[Template]) -> Build | None:
+def _builder(value: Any, templates: list[Template], verbatim: frozenset[str] = frozenset()) -> Build | None:
     """What rebuilds `value` with every expression evaluated, or None where it has none; adds to `templates`.
 
-    What holds no expression is shared by all that is built, not copied.
+    What holds no expression is shared by all that is built, not copied; so is what stands under a key in `verbatim`.
     """
     if isinstance(value, str):
         if not has_expression(value):
@@ -80,7 +95,7 @@ def _builder(value: Any, templates: list[Template]) -> Build | None:
         templates.append(compile_template(value))
         return templates[-1].run
     if isinstance(value, Mapping):
-        built = {key: _builder(inner, templates) for key, inner in value.items()}
+        built = {key: _builder(inner, templates) for key, inner in value.items() if key not in verbatim}
         changing = [(key, build) for key, build in built.items() if build is not None]
         return _object_builder(value, changing) if changing else None
     if isinstance(value, list | tuple):

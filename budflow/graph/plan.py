@@ -180,6 +180,7 @@ class _Compiler:
         self.graphs: list[PlanGraph] = []
         self.index: dict[str, int] = {}
         self.ordered: list[int] = []  # Every node after its sources.
+        self._triggers: frozenset[str] = frozenset()
 
     def add(self, graph: Graph) -> None:
         """Compile the workflow's own graph and all that is inside it."""
@@ -204,6 +205,10 @@ class _Compiler:
         local = {key: first + position for position, key in enumerate(graph.nodes)}
         specs = {key: _spec(node, self._registry) for key, node in graph.nodes.items()}
         self.index.update(local)
+        if not empty.number:
+            self._triggers = frozenset(
+                key for key, node in graph.nodes.items() if specs[key].trigger and not node.disabled
+            )
         inputs = {key: input_ports(node, specs[key]) for key, node in graph.nodes.items()}
         outputs = {key: output_ports(node, specs[key]) for key, node in graph.nodes.items()}
         sources: dict[str, list[list[Source]]] = {key: [[] for _ in ports] for key, ports in inputs.items()}
@@ -225,7 +230,7 @@ class _Compiler:
                 key=key,
                 node=node,
                 spec=specs[key],
-                params=compile_params(specs[key].params, node.params),
+                params=_with_triggers(compile_params(specs[key].params, node.params), self._triggers),
                 input_names=inputs[key],
                 inputs=tuple(tuple(port) for port in sources[key]),
                 output_names=outputs[key],
@@ -252,6 +257,11 @@ class _Compiler:
         return compiled
 
 
+def _with_triggers(params: ParamsTemplate, triggers: frozenset[str]) -> ParamsTemplate:
+    """Who reads `$trigger` reads the trigger that fires, which may be any of them."""
+    return replace(params, node_keys=params.node_keys | triggers) if "trigger" in params.names else params
+
+
 def _only_computes(node: PlanNode) -> bool:
     return (
         node.weight == "light"
@@ -274,6 +284,8 @@ def _spec(node: Node, registry: Registry) -> NodeSpec:
 def _weight(node: Node, spec: NodeSpec) -> Weight:
     if spec.kind == "control":
         return "control"
+    if spec.sandboxed:  # It waits for the sandbox, which has limits of its own.
+        return "light"
     return "heavy" if spec.heavy or node.resources or node.labels else "light"
 
 

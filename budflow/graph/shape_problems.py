@@ -102,6 +102,8 @@ def _problem(
     if is_of_key(detail):
         message = f"`{name[:80]}` cannot be a key here."
         return Problem(f"{code}.key_malformed", path, message, _key_advice(name, code, about), blocks)
+    if "." in kind:  # None of pydantic's: a node type tells of a fault by a code and with a hint of its own.
+        return Problem(kind, path, said(detail), detail["ctx"].get("hint", about), blocks)
     expected = EXPECTED.get(kind)
     subject = f"`{name}`" if name else "This"
     if expected is not None:

@@ -91,7 +91,7 @@ def _problems(workflow: Workflow, registry: Registry) -> Iterator[Problem]:
         yield from cycle_problems(placed)
     for placed in nesting.graphs:
         yield from refused_bodies(placed, specs)
-    texts = {node.key: [text for _, text in expression_texts(node.params)] for _, node in nesting.nodes()}
+    texts = {node.key: _texts(node, specs.get(node.key)) for _, node in nesting.nodes()}
     too_many = tuple(_expression_limit([*texts.values(), [workflow.settings.concurrency_key or ""]]))
     yield from too_many
     yield from _all_node_problems(nesting, registry, specs, None if too_many else texts)
@@ -102,6 +102,10 @@ def _problems(workflow: Workflow, registry: Registry) -> Iterator[Problem]:
         yield from flow_problems(placed, specs)
     for placed, node in nesting.nodes():
         yield from misnamed_resources(placed, node)
+
+
+def _texts(node: Node, spec: NodeSpec | None) -> list[str]:
+    return [text for _, text in expression_texts(node.params, None if spec is None else spec.params)]
 
 
 def _all_node_problems(
@@ -162,11 +166,12 @@ _WITHOUT: Mapping[Kind, str] = {
 
 def _node_problems(placed: PlacedGraph, node: Node, spec: NodeSpec) -> Iterator[Problem]:
     yield from resource_problems(placed, node)
-    for field, given, kinds in (
-        ("resources", bool(node.resources or node.labels), {"control"}),
-        ("retry", node.retry.tries > 1, {"control", "batch", "list"}),
+    for field, given, in_vain in (
+        ("resources", bool(node.resources or node.labels), spec.kind == "control" or spec.sandboxed),
+        ("retry", node.retry.tries > 1, spec.kind != "item" and not spec.sandboxed),
     ):
-        if given and spec.kind in kinds:
+        if given and in_vain:
             path = placed.path("nodes", node.key, field)
-            message = f"`{node.type}` takes no `{field}`: {_WITHOUT[spec.kind]}."
+            why = "its parameters say what it may use of the sandbox" if spec.sandboxed else _WITHOUT[spec.kind]
+            message = f"`{node.type}` takes no `{field}`: {why}."
             yield Problem("node.field_without_effect", path, message, f"Remove `{field}`.", "run")

@@ -23,7 +23,7 @@ from budflow.model.workflow import Node
 def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: frozenset[str]) -> Iterator[Problem]:
     """Every problem of a node's `params`; `readable` are the nodes whose output its expressions may read."""
     prefix = (*nesting.of[node.key].place, "nodes", node.key, "params")
-    expressions = dict(expression_texts(node.params))
+    expressions = dict(expression_texts(node.params, spec.params))
     for place, text in expressions.items():
         where = pointer(*prefix, *place)
         if _is_static(spec.params, place):

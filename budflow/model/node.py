@@ -23,6 +23,7 @@ from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item, ItemList, Json
 from budflow.model.log import NO_LOG, LogCapability
+from budflow.model.sandbox import NO_SANDBOX, SandboxCapability
 from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 from budflow.model.workflow import Effect
@@ -35,7 +36,9 @@ PART_ITEMS = 1_000
 
 
 class Params(BaseModel):
-    """The parameters of a node type. Any string in them may be an expression, unless its field is marked `Static`."""
+    """The parameters of a node type. Any string in them may be an expression, unless its field is marked `Static` or
+    `Verbatim`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,6 +50,16 @@ class StaticMark:
 
 #: `path: Annotated[str, Static]`: a parameter that is fixed when the workflow is saved and takes no expression.
 Static = StaticMark()
+
+
+@dataclass(frozen=True, slots=True)
+class VerbatimMark:
+    """The mark behind `Verbatim`."""
+
+
+#: `code: Annotated[str, Verbatim]`: a parameter that is taken as it is written: `{{` in it begins no expression.
+#: Only a field of a node type's own parameters can have it, not one of a model inside them.
+Verbatim = VerbatimMark()
 
 P = TypeVar("P", bound=Params)
 
@@ -90,7 +103,9 @@ class Batch(Generic[P]):
 
     An index is the ordinal in that concatenation. `resolve(index)` evaluates the parameters for one item. Where the
     items are `spilled`, go through them once and in order: they are read from blobs. `put_aside` keeps items outside
-    of memory for as long as the node runs. Only an async generator can use `blobs`.
+    of memory for as long as the node runs. Only an async generator can use `blobs` and `sandbox`. `key` is the
+    idempotency key of the whole list: equal for every attempt. `name` says for people whose work this is:
+    `workflow/execution/node`.
     """
 
     items: Sequence[Item]
@@ -103,6 +118,9 @@ class Batch(Generic[P]):
     static: StaticData = NO_STATIC
     log: LogCapability = NO_LOG
     blobs: BlobsCapability = NO_BLOBS
+    sandbox: SandboxCapability = NO_SANDBOX
+    key: str = ""
+    name: str = ""
 
     @property
     def spilled(self) -> bool:
@@ -218,7 +236,8 @@ class NodeSpec:
     elements of all of them are then the node's items. One that is no object becomes an item `{"value": …}`; a null from
     an expression is an empty list. A type with `static` gets the static data of the node and of its workflow.
     `credentials` are the slots for credentials that it has; only an `item` node and a trigger have any. `runtime_env`
-    names the environment without which its Ray tasks do not run; only a heavy node has one.
+    names the environment without which its Ray tasks do not run; only a heavy node has one. One that is `sandboxed`
+    runs an author's code, in the sandbox of the execution's project; only an async generator can.
     """
 
     name: str
@@ -240,6 +259,7 @@ class NodeSpec:
     static: bool = False
     credentials: Mapping[str, CredentialSlot] = field(default_factory=dict)
     runtime_env: str | None = None
+    sandboxed: bool = False
 
     def input_ports(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """The input ports for these raw parameters, which may be faulty."""
@@ -277,6 +297,7 @@ def node(
     static: bool = False,
     credentials: Mapping[str, CredentialSlot] | None = None,
     runtime_env: str | None = None,
+    sandboxed: bool = False,
 ) -> Callable[[Callable[..., Any]], NodeSpec]:
     """Declare a node type. The function's docstring is its description; the docstring's first line its summary."""
 
@@ -290,6 +311,8 @@ def node(
             )
         if runtime_env is not None and not heavy:
             raise NodeError(f"The node type {name} names a runtime environment, which only heavy ones have.")
+        if sandboxed and not (kind == "list" and isasyncgenfunction(call)):
+            raise NodeError(f"The node type {name} is to be sandboxed, which only an async generator can be.")
         return NodeSpec(
             name=name,
             version=version,
@@ -310,6 +333,7 @@ def node(
             static=static,
             credentials=credentials or {},
             runtime_env=runtime_env,
+            sandboxed=sandboxed,
         )
 
     return declare

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from budflow.model.node import Params, StaticMark
+from budflow.model.node import Params, StaticMark, VerbatimMark
 
 #: Says of a property that it takes no expression; any other string may hold `{{ }}`, whatever type is asked for.
 STATIC_KEYWORD = "x-static"
@@ -21,7 +21,7 @@ def parameter_schema(params: type[Params]) -> dict[str, Any]:
     for model in (params, *_nested_models(params)):
         properties = (schema if model is params else definitions[model.__name__]).get("properties", {})
         for name, field in model.model_fields.items():
-            if any(isinstance(mark, StaticMark) for mark in field.metadata):
+            if any(isinstance(mark, StaticMark | VerbatimMark) for mark in field.metadata):
                 properties[name][STATIC_KEYWORD] = True
     schema.pop("description", None)  # The docstring of the model class, which is not about a parameter.
     tidied: dict[str, Any] = _tidy(schema, definitions)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from budflow.model.sandbox import Isolation
 
@@ -83,6 +83,19 @@ class WorkerRunner(Protocol):
 
     async def close(self) -> None:
         """End every worker that it started, and remove what is left."""
+        ...
+
+
+@runtime_checkable
+class KeepsImages(Protocol):
+    """What a runner with images does beside, for others that count and collect them, as Ray does."""
+
+    async def image_bytes(self, image: str) -> int:
+        """What the image (digest) takes beyond the base image; 0 for that. Raises SandboxUnavailable without it."""
+        ...
+
+    async def remove_image(self, image: str) -> int:
+        """Remove it; the bytes that this frees. 0 where a worker has it, where it is the base image, or is gone."""
         ...
 
 

@@ -66,6 +66,8 @@ async def _until_told(signals: Signals, runtime: Runtime, door: McpDoor) -> None
     behind = [asyncio.create_task(_warm(door))]
     if runtime.settings.executor == "ray":
         behind.append(asyncio.create_task(_start_ray(runtime, signals)))
+        if runtime.settings.ray_address == "local":  # Else each node of the cluster has a sandboxd of its own.
+            behind.append(asyncio.create_task(runtime.sandbox.serve_others()))
     if runtime.settings.database_url is not None:
         behind.append(asyncio.create_task(runtime.webhooks.follow(runtime.services.wakes, WEBHOOKS_SECONDS)))
     await signals.told.wait()

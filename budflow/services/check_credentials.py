@@ -15,6 +15,7 @@ from budflow.model.credential import CredentialRecord
 from budflow.model.principal import Principal
 from budflow.model.problem import Problem, WorkflowInvalid
 from budflow.model.workflow import VersionRecord
+from budflow.services.check_sandbox import sandbox_problems
 from budflow.services.use_case import Services
 
 #: Among how many names of credentials the one is looked for that was meant.
@@ -33,12 +34,15 @@ class VersionUser:
 async def check_document(
     services: Services, principal: Principal, document: Any, *, workflow_id: str = "", author: str | None = None
 ) -> Checked:
-    """What the validator says of a document, and of the credentials that it names, as a version saved by `author`.
+    """What the validator says of a document, of the credentials that it names, as a version saved by `author`, and of
+    the code in it, as this server would run it.
 
     Without `author` it is the principal who would save it.
     """
     checked = check(document, services.registry)
     needs = () if checked.workflow is None else credential_needs(checked.workflow, services.registry)
+    if checked.workflow is not None:
+        checked = checked.with_problems(sandbox_problems(services, checked.workflow))
     user = VersionUser(workflow_id, author or principal.id)
     return checked.with_problems([one async for one in _problems(services, principal, user, needs)])
 

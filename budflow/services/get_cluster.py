@@ -16,6 +16,7 @@ from budflow.model.execution import RunnerKind
 from budflow.model.identity import utc_now
 from budflow.model.principal import Principal
 from budflow.services.cluster_watch import MINUTE_SECONDS, Latency
+from budflow.services.sandbox_view import SandboxView, view_sandbox
 from budflow.services.use_case import RequestModel, Services, View, use_case
 
 
@@ -144,7 +145,7 @@ class ClusterView(View):
     wakes: WakesView
     blobs: str = Field(description="The kind of store for large lists: `file` or `s3`.")
     ray: RayView | None
-    sandbox: dict[str, Any] | None
+    sandbox: SandboxView | None = Field(description="That of the server that answers.")
     versions: ReleasesView
     unused: dict[str, str] = Field(description="Why a field above is null.")
 
@@ -153,7 +154,7 @@ class ClusterView(View):
 async def get_cluster(services: Services, principal: Principal, request: GetCluster) -> ClusterView:
     """Tell how the installation is doing: its servers and runners, queue, throughput, Ray nodes and latencies."""
     status = services.supervisor.status()
-    unused = {"sandbox": "This release has no sandbox yet."}
+    unused: dict[str, str] = {}
     leader = await _leader(services, unused)
     redis = await _redis(services, unused)
     runners = await _runners(services)
@@ -172,7 +173,7 @@ async def get_cluster(services: Services, principal: Principal, request: GetClus
         wakes=WakesView(by=services.wakes.name, hears=services.wakes.hears),
         blobs=urlsplit(services.settings.blob_url or "").scheme or "file",
         ray=_ray(status["executor"], runners, unused),
-        sandbox=None,
+        sandbox=await _sandbox(services, unused),
         versions=ReleasesView(
             budflow=__version__,
             python=platform.python_version(),
@@ -181,6 +182,14 @@ async def get_cluster(services: Services, principal: Principal, request: GetClus
         ),
         unused=unused,
     )
+
+
+async def _sandbox(services: Services, unused: dict[str, str]) -> SandboxView | None:
+    view = await view_sandbox(services.sandbox, services.settings.sandbox)
+    if view.state == "off":
+        unused["sandbox"] = "The setting `sandbox` is `off`."
+        return None
+    return view
 
 
 async def _leader(services: Services, unused: dict[str, str]) -> LeaderView | None:

@@ -10,6 +10,7 @@ from pydantic import Field
 from budflow import __version__
 from budflow.model.execution import RunnerKind
 from budflow.model.principal import Principal
+from budflow.services.sandbox_view import SandboxView, view_sandbox
 from budflow.services.use_case import RequestModel, Services, View, use_case
 
 
@@ -56,6 +57,7 @@ class StatusView(View):
     executions: dict[str, int] = Field(description="How many there are of each status that is not the last, anywhere.")
     runners: list[RunnerView] = Field(description="Every runner of this database that holds a lease.")
     node_types: int
+    sandbox: SandboxView = Field(description="Where the code of code nodes runs.")
 
 
 @use_case("server:read")
@@ -90,6 +92,7 @@ async def get_status(services: Services, principal: Principal, request: GetStatu
             for row in await services.store.list_runners()
         ],
         node_types=len(services.registry.types()),
+        sandbox=await view_sandbox(services.sandbox, services.settings.sandbox),
     )
 
 

@@ -12,8 +12,11 @@ from budflow.services.use_case import Services
 PAGE_EVENTS = 5_000
 
 
-async def read_journal(store: ExecutionStore, execution: Execution) -> list[Event]:
-    """Every event so far. Raises EventUnreadable, also where one is missing, as far as the row tells."""
+async def read_journal(store: ExecutionStore, execution: Execution, *, most: int | None = None) -> list[Event]:
+    """Every event so far. Raises EventUnreadable, also where one is missing, as far as the row tells.
+
+    With `most`, no more than about so many are read.
+    """
     events: list[Event] = []
     while True:
         rows = await store.read_events(execution.project_id, execution.id, after=len(events) - 1, limit=PAGE_EVENTS)
@@ -21,6 +24,8 @@ async def read_journal(store: ExecutionStore, execution: Execution) -> list[Even
         events.extend(decode(row) for row in rows)
         if len(rows) < PAGE_EVENTS:
             break
+        if most is not None and len(events) >= most:
+            return events
     if not events or (execution.status in TERMINAL and not isinstance(events[-1], Finished)):
         raise missing(len(events))
     return events

@@ -19,6 +19,7 @@ from budflow.services.leader_ports import Leaders
 from budflow.services.ports import Store, TriggerTable
 from budflow.services.resume_links import ResumeLinks
 from budflow.services.retention import BlobFiles
+from budflow.services.sandbox_ports import SandboxStatus
 from budflow.settings import Settings
 
 #: Versions, sequence numbers and offsets that any database can hold; whatever is counted stays far below.
@@ -47,6 +48,7 @@ class Services:
     prober: Prober
     leaders: Leaders
     wakes: Wakes
+    sandbox: SandboxStatus
     cluster: ClusterWatch = field(default_factory=ClusterWatch)
     figures: DoorFigures = field(default_factory=DoorFigures)
 

@@ -1,12 +1,13 @@
 """docs/reference/expressions.md: the language inside `{{ }}`."""
 
 import ast
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 from budflow.expressions import budget, evaluate, formats, policy, tokenize
-from budflow.expressions.compile import AST_DEPTH_MAX
-from budflow.expressions.declare import Function
+from budflow.expressions.compile import AST_DEPTH_MAX, AST_NODES_MAX
+from budflow.expressions.declare import Example, Function
 from budflow.expressions.table import table as call_table
 from generator.markdown import Page, code, codes, page, table
 
@@ -24,13 +25,16 @@ KINDS = {
     date: "dates",
     timedelta: "durations",
 }
+ANY_FROM = 5  # Kinds of values.
 LIMITS = (
     (tokenize.SOURCE_CHARS_MAX, "characters of one expression"),
     (tokenize.TEMPLATE_CHARS_MAX, "characters of a text with expressions"),
     (tokenize.SOURCES_MAX, "expressions in one text"),
     (tokenize.BRACKET_DEPTH_MAX, "levels of brackets"),
     (AST_DEPTH_MAX, "levels of nesting of an expression"),
+    (AST_NODES_MAX, "parts of an expression: each name, value and operator is one, or two"),
     (budget.STEPS_MAX, "steps of one evaluation: rounds of loops, calls, and large data by its size"),
+    (budget.MILLISECONDS_MAX, "milliseconds of a processor that one evaluation takes"),
     (budget.TEXT_CHARS_MAX, "characters of a text that is built"),
     (budget.ELEMENTS_MAX, "elements of a list, set or dict that is built"),
     (budget.RESULT_CHARS_MAX, "characters of a result, as if written out"),
@@ -42,8 +46,8 @@ LIMITS = (
 
 def pages() -> Iterator[Page]:
     """The one page."""
-    families = call_table().families
-    globals_ = [declared for family in families.values() for declared in family if not declared.receivers]
+    library = call_table()
+    families = sorted(library.families, key=lambda name: library.about[name])
     yield page(
         "reference/expressions.md",
         "# Expressions",
@@ -56,27 +60,37 @@ def pages() -> Iterator[Page]:
         _operators(),
         SYNTAX,
         "## Functions",
-        _functions(globals_),
-        *(
-            f"### On {kind}\n\n{_functions(found)}"
-            for kind, found in _by_kind([one for family in families.values() for one in family])
-        ),
+        FUNCTIONS,
+        *(f"### {library.about[name].rstrip('.')}\n\n{_functions(library.families[name])}" for name in families),
         "## Limits",
         "What would go past one of them fails with `expression.budget_exceeded`, or is refused when it is saved.",
         table(["at most", "of what"], ([f"{limit:,}", what] for limit, what in LIMITS)),
     )
 
 
-def _by_kind(functions: list[Function]) -> list[tuple[str, list[Function]]]:
-    found: dict[str, list[Function]] = {}
-    for declared in functions:
-        for kind in dict.fromkeys(KINDS[receiver] for receiver in declared.receivers):
-            found.setdefault(kind, []).append(declared)
-    return list(found.items())
+def shown(value: object) -> str:
+    """A value as the pages show it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _functions(functions: list[Function]) -> str:
-    return table(["call", "what it gives"], ([code(declared.usage), declared.doc] for declared in functions))
+def _functions(functions: Iterable[Function]) -> str:
+    return table(
+        ["call", "of", "what it gives", "examples"],
+        (
+            [code(declared.usage), _kinds(declared), declared.doc, "<br>".join(map(_example, declared.examples))]
+            for declared in functions
+        ),
+    )
+
+
+def _kinds(declared: Function) -> str:
+    kinds = list(dict.fromkeys(KINDS[receiver] for receiver in declared.receivers))
+    return "any value" if len(kinds) > ANY_FROM else ", ".join(kinds)
+
+
+def _example(example: Example) -> str:
+    text = f"{code(example.expression)} → {code(shown(example.value))}"
+    return f"{text} for `$json` {code(shown(dict(example.given)))}" if example.given else text
 
 
 def _operators() -> str:
@@ -101,6 +115,16 @@ list. In a longer string each value is written out as text.
 The syntax is Python's, with `$names` for the data. `x.name` is always data, the value under the key `name`, and
 `x.name(…)` a call of one of the functions below: no method, class or module of Python is ever reached. A missing key
 is an error; `x?.name` gives None instead, and so does `x?.["a key"]`. A key that is no name is read as `x["a-b"]`.
+"""
+
+FUNCTIONS = """
+What stands after a dot is called on a value of the kind in the second column: `$json.name.upper()`. Arguments can be
+given by their names: `.sort(by="age", descending=True)`. In the examples `$now` is 2026-01-31 13:05:09 UTC, and every
+one of them is evaluated by a test. [Expressions for those who know n8n](expressions-from-n8n.md) goes by the names
+that n8n has.
+
+Random values derive from the execution, the node and the item, so that a node's run that is repeated draws the same
+ones. Regular expressions are RE2's: they take linear time, and have no look-around and no backreferences.
 """
 
 SYNTAX = """

@@ -5,6 +5,7 @@ from mcp_server.tool import Tool
 
 TOOL = Tool.of(
     answer_wait,
+    answers_as="get_execution",
     title="Answer what an execution waits for",
     description=(
         "Answer an open wait, which get_execution shows under `waits` with what it asks; the execution goes on. An "

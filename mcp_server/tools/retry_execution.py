@@ -12,5 +12,6 @@ TOOL = Tool.of(
     ),
     destructive=True,
     open_world=True,
+    answers_as="get_execution",
     cut=("result.items", "responded.body", "waits", "nodes"),
 )

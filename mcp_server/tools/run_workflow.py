@@ -78,5 +78,6 @@ TOOL = Tool.of(
     call=run_workflow,
     destructive=True,
     open_world=True,
+    answers_as="get_execution",
     cut=("result.items", "responded.body", "waits", "nodes"),
 )

@@ -25,7 +25,8 @@ async def test_a_lone_server_tells_what_it_has_and_why_not_the_rest(server: Http
     assert shown["database"]["latency"]["samples"] == 1
     assert shown["blobs"] == "file"
     assert shown["versions"]["tables"] is None
-    for name in ("redis", "ray", "sandbox"):
+    assert (shown["sandbox"]["state"], shown["sandbox"]["wanted"]) == ("idle", "auto")
+    for name in ("redis", "ray"):
         assert shown[name] is None
         assert shown["unused"][name].endswith(".")
 

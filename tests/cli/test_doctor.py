@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from budflow.credentials.key_ring import open_key_ring
+from budflow.sandbox.process.runner import ProcessRunner
 from budflow.storage.owner import owner_key
 from tests.cli.conftest import Cli, OwnerThread, told
 from tests.servers import PostgresServer
@@ -185,17 +186,45 @@ def test_a_real_postgresql_tells_its_version(
     assert findings(cli)["database"]["message"].startswith("PostgreSQL 1")
 
 
-def test_docker_is_looked_for_where_the_environment_says(
+def test_without_docker_code_has_reduced_isolation_and_without_bubblewrap_none(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "docker.sock"
-    with socket.socket(socket.AF_UNIX) as daemon:
-        daemon.bind(str(path))
-        daemon.listen()
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setenv("BUDFLOW_SANDBOX_DOCKER_URL", f"unix://{tmp_path / 'docker.sock'}")
+    found = findings(cli)["sandbox"]
+    assert (found["level"], "reduced isolation" in found["message"]) == ("warn", True)
 
-        assert "answers" in findings(cli)["docker"]["message"]
-    assert "Not here" in findings(cli)["docker"]["message"]
+    monkeypatch.setattr(ProcessRunner, "trouble", no_bubblewrap)
+    found = findings(cli)["sandbox"]
+    assert found["level"] == "warn"
+    assert found["message"].startswith("Code nodes cannot run. Docker's socket is not there")
+    assert "There is no bubblewrap." in found["message"]
+    assert "Install Docker, or bubblewrap" in found["hint"]
 
-    monkeypatch.setenv("DOCKER_HOST", "tcp://docker.example:2376")
-    assert "Elsewhere" in findings(cli)["docker"]["message"]
+
+@pytest.mark.parametrize("way", ["docker", "process"])
+def test_a_way_of_isolation_that_is_wanted_and_not_there_is_a_fault(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("BUDFLOW_SANDBOX", way)
+    monkeypatch.setenv("BUDFLOW_SANDBOX_DOCKER_URL", f"unix://{tmp_path / 'docker.sock'}")
+    monkeypatch.setattr(ProcessRunner, "trouble", no_bubblewrap)
+
+    assert findings(cli, exits=1)["sandbox"]["level"] == "fail"
+
+
+def test_code_that_is_off_is_no_fault(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDFLOW_SANDBOX", "off")
+
+    assert findings(cli)["sandbox"]["level"] == "ok"
+
+
+def test_a_sandboxd_that_is_to_be_there_and_is_not_is_a_fault(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUDFLOW_SANDBOX_ADDRESS", f"unix:{tmp_path / 'sandboxd.sock'}")
+
+    assert findings(cli, exits=1)["sandbox"]["level"] == "fail"
+
+
+async def no_bubblewrap(_runner: ProcessRunner) -> str:
+    return "There is no bubblewrap."

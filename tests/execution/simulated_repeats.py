@@ -168,6 +168,7 @@ def _services(server: Server) -> Services:
         prober=nothing,
         leaders=nothing,
         wakes=nothing,
+        sandbox=nothing,
     )
 
 

@@ -95,7 +95,9 @@ def items(count: int) -> list[Json]:
 
 READS = {
     "value": "{{ $node.set.json.double }}/{{ $node.set.items.length() }}/{{ $node.count.json.n }}/{{ $run_index }}/"
-    "{{ $item }}/{{ $execution.mode }}/{{ $execution.id.length() }}/{{ $workflow.name.length() }}/{{ $json.n }}"
+    "{{ $item_index }}/{{ $execution.mode }}/{{ $execution.id.length() }}/{{ $workflow.name.length() }}/{{ $json.n }}"
+    "/{{ $trigger.items.length() }}/{{ $trigger.first.json.n }}/{{ $batch.size }}/{{ $item.index }}/{{ $items }}"
+    "/{{ $node.set.params['values'].double }}/{{ $node.set.last.index }}/{{ $node.set.runs[0].index }}/{{ $vars }}"
 }
 NOW = {"value": "{{ $now }}/{{ $execution.started_at }}"}
 SET = {"type": "data.set", "params": {"values": {"double": "{{ $json.n * 2 }}"}}}

@@ -1,6 +1,6 @@
 """A segment as bytes gives what the same run gives in its own process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
@@ -14,6 +14,7 @@ from budflow.execution import spill
 from budflow.execution.blobs import BlobMissing
 from budflow.execution.lineage import NodeViews
 from budflow.execution.lists import ListStore
+from budflow.execution.names import RunNames, batch_of
 from budflow.execution.node_result import NodeResult, NodeRun
 from budflow.execution.node_run import run_node
 from budflow.execution.produced import Produced
@@ -61,7 +62,7 @@ def run_of(node: dict[str, Any], *, http: HttpCapability | None = None, on_error
         node=it,
         items=GIVEN.items,
         ports={"main": range(3)},
-        scope=_scope(produced),
+        scope=_scope(produced, it.params.names),
         now=NOW,
         effect_scope="exe_1",
         http=http or FakeHttp(),
@@ -69,19 +70,25 @@ def run_of(node: dict[str, Any], *, http: HttpCapability | None = None, on_error
     )
 
 
-def _scope(produced: Produced) -> Any:
-    names = {
-        "execution": {"id": "exe_1", "started_at": NOW},
+def _scope(produced: Produced, wanted: frozenset[str]) -> Callable[[int | None], Scope]:
+    fixed = {
+        "execution": {"id": "exe_1", "started_at": NOW.astimezone(ZoneInfo("Europe/Berlin"))},
         "workflow": {"name": "test"},
         "now": NOW.astimezone(ZoneInfo("Europe/Berlin")),
+        "run_index": 4,
+        "vars": {"rate": 0.5},
+        "env": {"REGION": "north"},
     }
-
-    def scope(ordinal: int | None) -> Scope:
-        views = NodeViews(produced, At(produced.plan.index["it"]), ordinal)
-        json = {} if ordinal is None else GIVEN.items[ordinal].json
-        return Scope(json, ordinal or 0, {**names, "node": views})
-
-    return scope
+    at = At(produced.plan.index["it"])
+    names = RunNames(
+        wanted,
+        fixed,
+        GIVEN.items,
+        nodes=lambda ordinal: NodeViews(produced, at, ordinal),
+        trigger=lambda: "start",
+        batch=lambda: batch_of(4, GIVEN.items[:2]),
+    )
+    return names.scope
 
 
 async def elsewhere(run: NodeRun, registry: Registry = REGISTRY) -> NodeResult:
@@ -96,12 +103,22 @@ def setting(**values: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("node", "failing"),
     [
-        (setting(x="{{ $json.n + 1 }}", i="{{ $item }}"), []),
+        (setting(x="{{ $json.n + 1 }}", i="{{ $item_index }}"), []),
         (setting(x="{{ $node.start.json.n }}"), [2]),
         (setting(x="{{ $node.start.items }}"), []),
         (setting(x="{{ $node.never.json }}"), [0, 1, 2]),
         (setting(x="{{ $execution.started_at.year() }} {{ $workflow.name }} {{ $now.hour() }} {{ $now }}"), []),
         (setting(x="{{ 1 / ($json.n - 3) }}"), [0]),
+        (setting(x="{{ $item.json.n }} {{ $item.index }} {{ $item.binary }} {{ $binary }} {{ $error }}"), []),
+        (setting(x="{{ [$input.first.json.n, $input.last().json.n, $input.item.index, $input.items] }}"), []),
+        (setting(x="{{ [$input.all().length(), $items, $batch, $run_index] }}"), []),
+        (setting(x="{{ [$today, $vars.rate, $env.REGION] }}"), []),
+        (setting(x="{{ $execution.started_at.plus(months=6) }}"), []),
+        (setting(x="{{ $trigger.json.n }}"), [2]),
+        (setting(x="{{ [$trigger.items, $trigger.first.json, $trigger.last().json, $trigger.all[1].json] }}"), []),
+        (setting(x="{{ [$node.start.item.json, $node.start.item.index, $node.start.error] }}"), [2]),
+        (setting(x="{{ [$node.between.params, $node.start.runs, $node.start.items()] }}"), []),
+        (setting(x="{{ $vars.nothing }}"), [0, 1, 2]),
         ({"type": "data.sort", "params": {"by": [{"field": "n"}]}}, []),
         ({"type": "flow.if", "params": {"condition": "{{ $json.n > 1 }}"}}, []),
         ({"type": "data.aggregate", "params": {"operations": [{"operation": "count", "name": "n"}]}}, []),

@@ -23,7 +23,7 @@ def test_text_without_expressions_is_itself(scope: Scope) -> None:
         ("{{ $json.none }}", None),
         ("{{ $json.rows[0] }}", {"n": 3, "kind": "x"}),
         (" {{ $json.price }}", " 10"),
-        ("{{ $json.price }}{{ $item }}", "104"),
+        ("{{ $json.price }}{{ $item_index }}", "104"),
         ("[{{ $json.none }}]", "[]"),
         ("{{ $json.yes }}!", "true!"),
         ("={{ $json.user }}", '={"email":"ada@example.org","tags":["a","b"]}'),
@@ -111,7 +111,7 @@ def test_syntax_errors_show_the_expression_as_written() -> None:
 
 PATHS = [
     "$json",
-    "$item",
+    "$item_index",
     "$json.name",
     "$json.user.email",
     "$json.user.tags[0]",

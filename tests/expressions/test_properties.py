@@ -1,19 +1,22 @@
 """Whatever is written between the braces, only the two errors of expressions come out, or plain data."""
 
+import gc
 import json
+import time
 from datetime import date, timedelta
 
 from hypothesis import given, settings, strategies as st
 
 from budflow.expressions.compile import compile_template
+from budflow.expressions.complete import Seen, complete
 from budflow.expressions.evaluate import ExpressionFailed, Scope
 from budflow.expressions.table import table
-from budflow.expressions.tokenize import ExpressionInvalid
+from budflow.expressions.tokenize import ExpressionInvalid, Literal, split
 from tests.expressions.conftest import DATA, Secret
 
 ATOMS = st.sampled_from(
     [
-        *("$json", "$json.name", "$json.rows", "$json.none", "$json.numbers", "$item", "$now", "x", "len", "_x"),
+        *("$json", "$json.name", "$json.rows", "$json.none", "$json.numbers", "$item_index", "$now", "x", "len", "_x"),
         *("1", "0", "-1", "2.5", "1e308", "2**63", "None", "True", "'a'", "'é'", "''", "[]", "{}", "()", "{1}"),
         *("$node.fetch", "$secrets.token", "$nope", "$json?.zzz", "f'{$json.price:>4}'", "duration(days=1)"),
     ]
@@ -110,6 +113,42 @@ def test_random_text_gives_a_value_or_an_error_of_theirs(text: str) -> None:
 @given(st.text(alphabet="$json.a?[]{}()'\"f:!= \\#+1,\n_x", max_size=30))
 def test_random_signs_give_a_value_or_an_error_of_theirs(text: str) -> None:
     outcome("{{" + text + "}}", make_scope())
+
+
+@settings(max_examples=200, deadline=None)
+@given(expression=st.recursive(ATOMS, grow, max_leaves=30))
+def test_random_expressions_end_in_time(expression: str) -> None:
+    gc.disable()  # It would look through all that other tests have left in this process.
+    try:
+        began = time.thread_time()
+        outcome("{{ " + expression + " }}", make_scope())
+        assert time.thread_time() - began < 0.2  # Four times what any may take.
+    finally:
+        gc.enable()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(alphabet="$json.naode?[]{}()'\"f:, \\+1\n_x", max_size=40)
+    | st.recursive(ATOMS, grow, max_leaves=4).map(lambda expression: "{{ " + expression),
+    offset=st.integers(0, 60),
+)
+def test_completions_of_random_texts_are_inserted_before_the_cursor(text: str, offset: int) -> None:
+    at = min(offset, len(text))
+    found = complete(text, at, Seen([make_scope()], ["fetch"]))
+    assert 0 <= found.start <= at
+    assert all(one.label and one.insert for one in found.found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="{}[]()'\"\\#$?.:!f a1\n", max_size=40))
+def test_a_text_is_split_into_what_it_was(text: str) -> None:
+    try:
+        parts = split(text)
+    except ExpressionInvalid:
+        return
+    whole = "".join(part.text if isinstance(part, Literal) else "{{" + part.text + "}}" for part in parts)
+    assert whole == text
 
 
 JSON = st.recursive(

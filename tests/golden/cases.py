@@ -80,7 +80,7 @@ CALLING_A_FAILURE = Flow(
 )
 HEAVY = Flow(
     {
-        "set": setting(b="{{ $json.a * 2 }}", tag="{{ $item }}"),
+        "set": setting(b="{{ $json.a * 2 }}", tag="{{ $item_index }}"),
         "keep": {"type": "flow.filter", "params": {"condition": "{{ $json.a != 2 }}"}},
         "heavy": {
             **setting(

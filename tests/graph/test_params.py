@@ -1,15 +1,15 @@
 """Parameters with expressions: compiled once, evaluated for each item."""
 
 import copy
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import Field, field_validator
 
 from budflow.expressions.evaluate import ExpressionFailed, Scope
 from budflow.expressions.tokenize import ExpressionInvalid
-from budflow.graph.params import ParamsInvalid, compile_params
-from budflow.model.node import Params
+from budflow.graph.params import ParamsInvalid, compile_params, expression_texts
+from budflow.model.node import Params, Verbatim
 
 CHECKS: list[Any] = []
 
@@ -34,6 +34,13 @@ class Sample(Params):
     def _seen(cls, count: int) -> int:
         CHECKS.append(count)
         return count
+
+
+class Coded(Params):
+    """One that is taken as it stands, beside one that is not."""
+
+    code: Annotated[str, Verbatim] = ""
+    given: Any = None
 
 
 def scope(json: dict[str, Any], **names: Any) -> Scope:
@@ -126,3 +133,14 @@ def test_a_value_that_does_not_fit_one_item_is_told_with_its_place() -> None:
 def test_an_expression_that_fails_for_an_item_says_so() -> None:
     with pytest.raises(ExpressionFailed):
         resolve({"count": "{{ $json.n / 0 }}"}, {"n": 1})
+
+
+def test_what_is_verbatim_is_no_expression_beside_others_that_are() -> None:
+    raw = {"code": "{{ 1 + }} {{ $node.b.json.x }}", "given": "{{ $json.x }}"}
+
+    template = compile_params(Coded, raw)
+
+    assert template.resolve(scope({"x": 1})) == Coded(code=raw["code"], given=1)
+    assert template.node_keys == frozenset()
+    assert list(expression_texts(raw, Coded)) == [(("given",), "{{ $json.x }}")]
+    assert compile_params(Coded, {"code": raw["code"]}).fixed == Coded(code=raw["code"])

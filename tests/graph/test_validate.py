@@ -303,7 +303,7 @@ def test_nodes_before_may_be_read_from_any_distance() -> None:
 
 
 def test_a_name_that_nothing_fills_yet_forbids_running() -> None:
-    problem = only(expression("{{ $vars.region }}"))
+    problem = only(expression("{{ $loop.region }}"))
 
     assert (problem.code, problem.blocks) == ("expression.name_reserved", "run")
 

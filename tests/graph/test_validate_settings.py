@@ -79,7 +79,7 @@ def test_a_concurrency_key_is_a_text_or_made_from_the_first_item(text: str) -> N
         ("{{ $node.start.json.x }}", "expression.not_allowed"),
         ("{{ $run_index }}", "expression.not_allowed"),
         ("{{ $secrets.x }}", "expression.not_allowed"),
-        ("{{ $vars.x }}", "expression.name_reserved"),
+        ("{{ $loop.x }}", "expression.name_reserved"),
     ],
 )
 def test_a_concurrency_key_reads_only_what_is_there_before_the_start(text: str, code: str) -> None:
@@ -89,4 +89,4 @@ def test_a_concurrency_key_reads_only_what_is_there_before_the_start(text: str, 
 
 
 def test_every_name_that_the_key_cannot_read_is_told() -> None:
-    assert codes(checked(settings={"concurrency_key": "{{ $item + $now }}"})) == ["expression.not_allowed"] * 2
+    assert codes(checked(settings={"concurrency_key": "{{ $item_index + $now }}"})) == ["expression.not_allowed"] * 2

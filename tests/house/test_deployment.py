@@ -15,6 +15,7 @@ from typer.main import get_command
 from budflow.cli.main import app, load_command
 from budflow.settings import Settings
 from budflow.storage.blobs.place import read_blob_url
+from ray_jobs.sandbox_place import PLUGIN
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -22,8 +23,8 @@ COMPOSE_TEXT = (ROOT / "docker-compose.ray.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PINNED = re.compile(r"^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$")
 
-# Read by docker compose and the proxy, not by the server.
-COMPOSE_ONLY = {"BUDFLOW_DOMAIN"}
+# Read by docker compose and the proxy, or by a sandbox worker, not by the server.
+NO_SETTINGS = {"BUDFLOW_DOMAIN", "BUDFLOW_TICKET"}
 MAINS = ("main-1", "main-2")
 #: What decrypts credentials and what reaches the stores: not for Ray's own processes.
 KEPT_FROM_RAY = ("BUDFLOW_ENCRYPTION_KEYS", "BUDFLOW_DATABASE_URL", "BUDFLOW_REDIS_URL", "AWS_SECRET_ACCESS_KEY")
@@ -76,7 +77,7 @@ def test_there_is_a_configuration_for_a_laptop_a_local_ray_and_a_cluster() -> No
 def test_every_variable_named_in_deployment_files_is_a_setting() -> None:
     named = {name for file in deployment_files() for name in re.findall(r"BUDFLOW_[A-Z_]+", file.read_text())}
 
-    assert named - COMPOSE_ONLY <= {f"BUDFLOW_{field.upper()}" for field in Settings.model_fields}
+    assert named - NO_SETTINGS <= {f"BUDFLOW_{field.upper()}" for field in Settings.model_fields}
 
 
 @pytest.mark.parametrize("name", [*MAINS, "ray-pool"])
@@ -201,7 +202,41 @@ def test_only_mains_and_the_pool_hold_what_opens_the_stores_and_no_process_of_ra
 def test_only_sandboxd_may_hold_the_docker_socket(services: dict[str, Any]) -> None:
     holders = {name for name, service in services.items() if "docker.sock" in json.dumps(service)}
 
-    assert holders <= {"sandboxd"}
+    assert holders == {"sandboxd"}
+
+
+def test_sandboxd_has_a_user_of_its_own_and_none_of_the_secrets(services: dict[str, Any]) -> None:
+    sandboxd = services["sandboxd"]
+
+    assert sandboxd["user"].split(":")[0] not in ("0", "10001")
+    assert "useradd --uid 10002 --gid budflow" in DOCKERFILE
+    assert sandboxd["environment"] == {"BUDFLOW_SANDBOX": "docker"}
+    assert "secrets" not in sandboxd
+    assert {network for network in sandboxd["networks"] if network in services["main-1"]["networks"]} == set()
+
+
+def test_sandboxd_is_started_as_its_command_line_allows_and_docker_finds_its_workers_sockets(
+    services: dict[str, Any],
+) -> None:
+    words = command_of(services["sandboxd"])
+    serve = next(command for name, command in load_command("sandbox").commands.items() if name == "serve")
+    known = {name for parameter in serve.params for name in parameter.opts}
+    directory = words[words.index("--workers-directory") + 1]
+
+    assert {word for word in words[words.index("serve") :] if word.startswith("--")} <= known
+    assert f"{directory}:{directory}" in services["sandboxd"]["volumes"]
+
+
+def test_mains_and_runners_find_sandboxd_where_it_serves(services: dict[str, Any]) -> None:
+    settings = Settings(config_file=ROOT / "configs" / "cluster.toml")
+    address = services["ray-worker"]["environment"]["BUDFLOW_SANDBOX_ADDRESS"]
+
+    assert settings.sandbox_address == address == "unix:/run/budflow/sandboxd.sock"
+    assert "sandbox:/run/budflow" in services["sandboxd"]["volumes"]
+    for name in (*MAINS, "ray-worker"):
+        assert "sandbox:/run/budflow:ro" in services[name]["volumes"], name
+    plugins = json.loads(services["ray-worker"]["environment"]["RAY_RUNTIME_ENV_PLUGINS"])
+    assert plugins == [PLUGIN]
 
 
 def test_every_image_is_built_here_or_pinned_by_digest(services: dict[str, Any]) -> None:

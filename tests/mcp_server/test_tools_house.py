@@ -18,6 +18,7 @@ WITHOUT_A_TOOL = {
     "answer_credential_request": "What the holder of a link does, so that no agent sees the value.",
     "answer_resume_link": "What the holder of a link does, without a key; answer_wait is the tool.",
     "backfill_schedule": "It starts many executions at once, for a person who asks for them.",
+    "complete_expression": "It follows a cursor, for editors; evaluate_expression tells an agent what was meant.",
     "continue_execution": "control_execution continues, too.",
     "create_credential": "Its value would pass through a model; request_credential asks a person.",
     "delete_credential": "Agents have workflows use credentials; what there is of them is for people to decide.",

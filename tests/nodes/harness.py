@@ -18,6 +18,7 @@ from budflow.model.failure import Failure
 from budflow.model.http import HttpRequest, HttpResponse
 from budflow.model.item import Item, Json
 from budflow.model.node import ERROR_PORT, Batch, Call, NodeSpec, Outputs, Params
+from budflow.model.sandbox import NO_SANDBOX, SandboxCapability
 from budflow.model.static_data import StaticData
 from budflow.nodes.registry import build
 from tests.nodes.control_play import Body, Callee, ControlPlay, World
@@ -105,6 +106,7 @@ def run(
     static: StaticData | None = None,
     credentials: Mapping[str, OpenCredential] | None = None,
     blobs: BlobsCapability = NO_BLOBS,
+    sandbox: SandboxCapability = NO_SANDBOX,
 ) -> Ran:
     """Run a type over `given`; `slice_items` hands a batch node so many items at a time.
 
@@ -137,7 +139,7 @@ def run(
             for start in range(0, max(len(items), 1), size):
                 whole = size >= len(items)
                 part = items[start : start + size]
-                used = (files or FakeFiles(), static or StaticData(), blobs)
+                used = (files or FakeFiles(), static or StaticData(), blobs, sandbox)
                 _run_batch(spec, params, part, ports if whole else {}, start, ran, *used)
     for index in sorted(ran.failed):
         ran.put(ERROR_PORT, items[index], index)
@@ -172,6 +174,7 @@ def _run_batch(
     files: FakeFiles,
     static: StaticData,
     blobs: BlobsCapability,
+    sandbox: SandboxCapability,
 ) -> None:
     batch: Batch[Any] = Batch(
         items=items,
@@ -182,6 +185,9 @@ def _run_batch(
         static=static,
         log=Logging(ran.log, start),
         blobs=blobs,
+        sandbox=sandbox,
+        key="key",
+        name="flow/execution/node",
     )
     for outputs in asyncio.run(_parts(spec.call(batch))):
         faults = {(port, place): error for port, place, error in outputs.rejected}

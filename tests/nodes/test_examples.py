@@ -9,6 +9,7 @@ from budflow.model.node import Example, NodeSpec
 from tests.canaries.kept import first_that_fits, one_of
 from tests.nodes.control_play import World
 from tests.nodes.fake_files import FakeFiles
+from tests.nodes.fake_sandbox import FakeSandbox
 from tests.nodes.harness import LIBRARY, run
 from tests.nodes.tables import Tables
 
@@ -38,6 +39,7 @@ def test_an_example_gives_what_it_says(spec: NodeSpec, example: Example) -> None
         world=World(answered=example.answered),
         files=files,
         blobs=tables.blobs,
+        sandbox=FakeSandbox(),
         credentials={slot: one_of(first_that_fits(spec.credentials[slot])).opened() for slot in required_slots(spec)},
     )
 

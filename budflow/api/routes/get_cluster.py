@@ -85,7 +85,7 @@ ROUTE = Route(
             "versions": {"budflow": "0.2.0", "python": "3.11.2", "ray": "2.60.0", "tables": "0005"},
             "unused": {
                 "redis": "It is not set, or not used with SQLite: servers agree by the database.",
-                "sandbox": "This release has no sandbox yet.",
+                "sandbox": "The setting `sandbox` is `off`.",
             },
         }
     ),

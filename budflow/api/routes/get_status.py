@@ -36,6 +36,20 @@ ROUTE = Route(
             ],
             "node_types": 16,
             "blobs": {"place": "/var/lib/budflow/blobs", "works": True, "problem": None, "hint": None},
+            "sandbox": {
+                "wanted": "auto",
+                "state": "running",
+                "isolation": "docker",
+                "label": None,
+                "image": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "workers": {"idle": 1, "busy": 2},
+                "workers_max": 8,
+                "queued": 0,
+                "tasks_done": 311,
+                "problem": None,
+                "hint": None,
+                "details": {"starts": 9, "starts_failed": 0, "runner": {"engine": "28.0.4", "runtime": "runc"}},
+            },
         }
     ),
 )

@@ -24,6 +24,7 @@ from budflow.cli.draw_cluster import (
     waiting_text,
     wakes_text,
 )
+from budflow.cli.draw_sandbox import sandbox_text
 from budflow.cli.exit_codes import ServerNotRunning, ServerUnreachable, UsageError
 from budflow.cli.options import AsJson, Options
 from budflow.cli.report import facts, out, table, write_json
@@ -137,6 +138,7 @@ def _facts(owner: Mapping[str, Any] | None, server: Mapping[str, Any], cluster: 
         "redis": redis and (redis["error"] or latency_text(redis["latency"])),
         "wakes": wakes_text(cluster["wakes"]),
         "blobs": _blobs_text(server["blobs"]),
+        "sandbox": sandbox_text(server["sandbox"]),
         "leader": leader_text(cluster["leader"]),
         "running": f"{server['running']} of at most {server['running_max']}",
         "executions": ", ".join(f"{count} {status}" for status, count in server["executions"].items()),

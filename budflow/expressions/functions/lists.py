@@ -1,182 +1,205 @@
-"""Functions on lists, and on what can be read as one: tuples, sets, the keys of a dict."""
+"""Lists, and what can be read as one: tuples, sets, the characters of a text, the keys of a dict."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from itertools import chain
-from typing import Any
 
+from budflow.expressions.arguments import elements, listed, text as as_text, whole
 from budflow.expressions.budget import Budget, Fault
-from budflow.expressions.compare import contains as contains_value, equal, has_key
+from budflow.expressions.compare import contains as contains_value, equal
 from budflow.expressions.declare import function, method
-from budflow.expressions.functions.text import join_values
-from budflow.expressions.values import (
-    KEYS,
-    NUMBERS,
-    SETS,
-    Sequence,
-    charge_deep,
-    json_of,
-    key,
-    within_bits,
-    word_of,
-)
+from budflow.expressions.functions.text_parts import join_values
+from budflow.expressions.values import Sequence, charge_deep, key, within_bits, word_of
 
-SORT_FACTOR = 4  # Comparing costs about so many walks through the list.
+FLATTEN_DEPTH_MAX = 100
 
 
-@method(list, tuple, name="first")
+@method(list, tuple, name="first", examples=[("[3, 1, 2].first(), [].first('none')", [3, "none"])])
 def first(budget: Budget, values: Sequence, default: object = None) -> object:
     """The first element, or `default` of an empty list."""
     return values[0] if values else default
 
 
-@method(list, tuple, name="last")
+@method(list, tuple, name="last", examples=[("[3, 1, 2].last()", 2)])
 def last(budget: Budget, values: Sequence, default: object = None) -> object:
     """The last element, or `default` of an empty list."""
     return values[-1] if values else default
 
 
-@method(list, tuple, set, frozenset, name="length")
+@method(list, tuple, name="at", examples=[("['a', 'b'].at(1), ['a', 'b'].at(7, '-')", ["b", "-"])])
+def at_method(budget: Budget, values: Sequence, index: int, default: object = None) -> object:
+    """The element at the index, counted from 0 or back from -1; `default` where there is none."""
+    return values[index] if -len(values) <= whole(index, "index") < len(values) else default
+
+
+@method(list, tuple, name="take", examples=[("[1, 2, 3].take(2), [1, 2, 3].take(-2)", [[1, 2], [2, 3]])])
+def take(budget: Budget, values: Sequence, count: int) -> list[object]:
+    """The first so many elements, or the last when negative."""
+    budget.elements(min(abs(whole(count, "count")), len(values)))
+    return list(values[:count] if count >= 0 else values[count:])
+
+
+@method(list, tuple, name="skip", examples=[("[1, 2, 3].skip(1), [1, 2, 3].skip(-1)", [[2, 3], [1, 2]])])
+def skip(budget: Budget, values: Sequence, count: int) -> list[object]:
+    """All but the first so many elements, or but the last when negative."""
+    budget.elements(len(values))
+    return list(values[count:] if whole(count, "count") >= 0 else values[:count])
+
+
+@method(list, tuple, set, frozenset, name="length", examples=[("[1, 2].length()", 2)])
 def length(budget: Budget, values: Sequence) -> int:
     """How many elements there are."""
     return len(values)
 
 
-@method(list, tuple, set, frozenset, name="join")
-def join(budget: Budget, values: Sequence, separator: str = ",") -> str:
-    """The elements as one text with the separator between them."""
-    return join_values(budget, separator, values)
+@method(list, tuple, set, frozenset, name="join", examples=[("[1, 2].join(' + ')", "1 + 2")])
+def join(budget: Budget, values: Sequence, separator: str = ",", last: str | None = None) -> str:
+    """The elements as one text with the separator between them, and `last` (such as " and ") before the last one."""
+    if last is None or len(values) < 2:
+        return join_values(budget, separator, values)
+    ordered = list(values)
+    return join_values(budget, as_text(last, "last"), [join_values(budget, separator, ordered[:-1]), ordered[-1]])
 
 
-@method(list, tuple, set, frozenset, name="contains")
+@method(list, tuple, set, frozenset, name="contains", examples=[("['a', 'b'].contains('b')", True)])
 def contains(budget: Budget, values: Sequence, value: object) -> bool:
     """Whether the value is among the elements."""
     return contains_value(budget, value, values)
 
 
-@method(list, tuple, name="index")
+@method(list, tuple, name="index", examples=[("['a', 'b'].index('b'), ['a'].index('z')", [1, -1])])
 def index(budget: Budget, values: Sequence, value: object) -> int:
     """Where the value first is, or -1."""
     budget.elements(len(values))
     return next((at for at, element in enumerate(values) if equal(budget, element, value)), -1)
 
 
-@method(list, tuple, name="count")
+@method(list, tuple, name="count", examples=[("[1, 2, 1].count(1)", 2)])
 def count(budget: Budget, values: Sequence, value: object) -> int:
     """How many elements equal the value."""
     budget.elements(len(values))
     return sum(equal(budget, element, value) for element in values)
 
 
-@method(list, tuple, set, frozenset, name="sum")
-def sum_method(budget: Budget, values: Sequence) -> object:
-    """The sum of the numbers, or durations."""
-    return _sum(budget, values)
+@method(list, tuple, name="append", examples=[("[1].append(2, 3)", [1, 2, 3])])
+def append(budget: Budget, values: Sequence, *more: object) -> list[object]:
+    """A list of the elements and of the values given."""
+    budget.elements(len(values) + len(more))
+    return [*values, *more]
 
 
-@method(list, tuple, set, frozenset, name="average")
-def average(budget: Budget, values: Sequence) -> object:
-    """The mean of the numbers; None of an empty list."""
-    total = _sum(budget, values)
-    return total / len(values) if values else None  # type: ignore[operator]  # _sum gives a number or a duration
+@method(list, tuple, name="concat", examples=[("[1].concat([2], [3, 4])", [1, 2, 3, 4])])
+def concat(budget: Budget, values: Sequence, *others: object) -> list[object]:
+    """A list of the elements and of those of the other lists."""
+    made = list(elements(budget, values))
+    for other in others:
+        further = listed(budget, other)
+        budget.elements(len(made) + len(further))
+        made += further
+    return made
 
 
-@method(list, tuple, set, frozenset, name="min")
-def min_method(budget: Budget, values: Sequence, by: str | None = None) -> object:
-    """The smallest element (by the value under the key `by`); None of an empty list."""
-    return _extreme(budget, values, by, min)
+@method(list, tuple, name="insert", examples=[("['a', 'c'].insert(1, 'b')", ["a", "b", "c"])])
+def insert(budget: Budget, values: Sequence, index: int, value: object) -> list[object]:
+    """A list with the value put in before the index."""
+    budget.elements(len(values) + 1)
+    made = list(values)
+    made.insert(max(min(whole(index, "index"), len(made)), -len(made)), value)
+    return made
 
 
-@method(list, tuple, set, frozenset, name="max")
-def max_method(budget: Budget, values: Sequence, by: str | None = None) -> object:
-    """The largest element (by the value under the key `by`); None of an empty list."""
-    return _extreme(budget, values, by, max)
+@method(list, tuple, name="without_index", examples=[("['a', 'b', 'c'].without_index(1)", ["a", "c"])])
+def without_index(budget: Budget, values: Sequence, index: int) -> list[object]:
+    """A list without the element at the index."""
+    budget.elements(len(values))
+    if not -len(values) <= whole(index, "index") < len(values):
+        raise Fault(f"a list of {len(values)} has no [{index}]")
+    at = index % len(values)
+    return [*values[:at], *values[at + 1 :]]
 
 
-@method(list, tuple, set, frozenset, name="sort")
-def sort(budget: Budget, values: Sequence, by: str | None = None, descending: bool = False) -> list[object]:
-    """A sorted copy, by the value under the key `by` if one is given."""
-    return _sorted(budget, values, by, descending)
+@method(list, tuple, name="without", examples=[("[1, 2, 1, 3].without(1)", [2, 3])])
+def without(budget: Budget, values: Sequence, *unwanted: object) -> list[object]:
+    """A list without the elements that equal one of the values."""
+    budget.spend(len(values) * (1 + len(unwanted)))
+    return [value for value in values if not any(equal(budget, value, other) for other in unwanted)]
 
 
-@method(list, tuple, name="reverse")
+@method(list, tuple, name="reverse", examples=[("[1, 2, 3].reverse()", [3, 2, 1])])
 def reverse(budget: Budget, values: Sequence) -> list[object]:
     """A copy in the opposite order."""
     budget.elements(len(values))
     return list(values[::-1])
 
 
-@method(list, tuple, name="unique")
-def unique(budget: Budget, values: Sequence, by: str | None = None) -> list[object]:
-    """The elements (told apart by the value under the key `by`) without repetitions, in their order."""
+@method(list, tuple, name="rotate", examples=[("[1, 2, 3, 4].rotate(1)", [2, 3, 4, 1])])
+def rotate(budget: Budget, values: Sequence, count: int = 1) -> list[object]:
+    """A list whose first so many elements have moved to its end."""
     budget.elements(len(values))
-    seen: set[object] = set()
-    kept: list[object] = []
-    for value in values:
-        identity = _identity(budget, value if by is None else _field(value, by))
-        if identity not in seen:
-            seen.add(identity)
-            kept.append(value)
-    return kept
+    at = whole(count, "count") % len(values) if values else 0
+    return [*values[at:], *values[:at]]
 
 
-@method(list, tuple, name="compact")
+@method(list, tuple, name="compact", examples=[("[0, None, '', 'a', [], False].compact()", [0, "a", [], False])])
 def compact(budget: Budget, values: Sequence) -> list[object]:
     """The elements without None and empty text."""
     budget.elements(len(values))
     return [value for value in values if value is not None and not (type(value) is str and not value)]
 
 
-@method(list, tuple, name="flatten")
-def flatten(budget: Budget, values: Sequence) -> list[object]:
-    """One list of the elements, and of the elements of those that are lists."""
-    budget.elements(len(values))
-    inner = [value if isinstance(value, (list, tuple)) else (value,) for value in values]
-    budget.elements(sum(map(len, inner)))
-    return list(chain.from_iterable(inner))
+@method(
+    list,
+    tuple,
+    name="flatten",
+    examples=[("[1, [2, [3]]].flatten(), [1, [2, [3]]].flatten(2)", [[1, 2, [3]], [1, 2, 3]])],
+)
+def flatten(budget: Budget, values: Sequence, depth: int = 1) -> list[object]:
+    """One list of the elements, and of the elements of those that are lists, down to this depth."""
+    made: Sequence = values
+    for _ in range(whole(depth, "depth", low=0, high=FLATTEN_DEPTH_MAX)):
+        budget.elements(len(made))
+        inner = [value if isinstance(value, (list, tuple)) else (value,) for value in made]
+        size = sum(map(len, inner))
+        budget.elements(size)
+        budget.spend(size // 4)
+        if not any(isinstance(value, (list, tuple)) for value in made):
+            break
+        made = list(chain.from_iterable(inner))
+    return list(made)
 
 
-@method(list, tuple, name="chunk")
+@method(list, tuple, name="chunk", examples=[("[1, 2, 3, 4, 5].chunk(2)", [[1, 2], [3, 4], [5]])])
 def chunk(budget: Budget, values: Sequence, size: int) -> list[object]:
     """Lists of at most `size` elements, in order."""
     if type(size) is not int or size < 1:
         raise Fault("size must be a whole number from 1")
     budget.elements(len(values))
+    budget.spend(len(values) // size)
     return [list(values[at : at + size]) for at in range(0, len(values), size)]
 
 
-@method(list, tuple, name="pluck")
-def pluck(budget: Budget, values: Sequence, name: str) -> list[object]:
-    """What each element has under this key; None where it has none."""
+@method(list, tuple, name="windows", examples=[("[1, 2, 3].windows(2)", [[1, 2], [2, 3]])])
+def windows(budget: Budget, values: Sequence, size: int) -> list[object]:
+    """All runs of `size` elements next to each other."""
+    width = whole(size, "size", low=1, high=1_000)
+    budget.spend(len(values) * (1 + width // 8))
+    return [list(values[at : at + width]) for at in range(len(values) - width + 1)]
+
+
+@method(list, tuple, name="every_nth", examples=[("[1, 2, 3, 4, 5].every_nth(2)", [1, 3, 5])])
+def every_nth(budget: Budget, values: Sequence, step: int) -> list[object]:
+    """The first element and every so many-th one after it."""
     budget.elements(len(values))
-    return [_field(value, name) for value in values]
+    return list(values[:: whole(step, "step", low=1)])
 
 
-@method(list, tuple, name="where")
-def where(budget: Budget, values: Sequence, name: str, value: object) -> list[object]:
-    """The elements that have this value under this key."""
-    budget.elements(len(values))
-    return [element for element in values if equal(budget, _field(element, name), value)]
+@method(list, tuple, name="pad", examples=[("[1].pad(3, 0)", [1, 0, 0])])
+def pad(budget: Budget, values: Sequence, size: int, fill: object = None) -> list[object]:
+    """A list filled up to this many elements."""
+    budget.elements(max(whole(size, "size"), len(values)))
+    return [*values, *([fill] * max(size - len(values), 0))]
 
 
-@method(list, tuple, name="group_by")
-def group_by(budget: Budget, values: Sequence, name: str) -> dict[object, list[object]]:
-    """The elements as lists under what each has under this key."""
-    budget.elements(len(values))
-    groups: dict[object, list[object]] = {}
-    for value in values:
-        groups.setdefault(key(_field(value, name)), []).append(value)
-    return groups
-
-
-@method(list, tuple, name="index_by")
-def index_by(budget: Budget, values: Sequence, name: str) -> dict[object, object]:
-    """The elements under what each has under this key; of several, the last."""
-    budget.elements(len(values))
-    return {key(_field(value, name)): value for value in values}
-
-
-@function("len")
+@function("len", examples=[("len('abc'), len([1]), len({})", [3, 1, 0])])
 def len_function(budget: Budget, value: object) -> int:
     """How many characters, elements or keys the value has."""
     if isinstance(value, (str, list, tuple, set, frozenset, Mapping)):
@@ -184,133 +207,74 @@ def len_function(budget: Budget, value: object) -> int:
     raise Fault(f"{word_of(value)} has no length")
 
 
-@function("sum")
-def sum_function(budget: Budget, values: object) -> object:
-    """The sum of the numbers, or durations."""
-    return _sum(budget, _elements(budget, values))
-
-
-@function("min")
-def min_function(budget: Budget, *values: object) -> object:
-    """The smallest of the arguments, or of the one list given."""
-    return _extreme(budget, _elements(budget, values[0]) if len(values) == 1 else values, None, min)
-
-
-@function("max")
-def max_function(budget: Budget, *values: object) -> object:
-    """The largest of the arguments, or of the one list given."""
-    return _extreme(budget, _elements(budget, values[0]) if len(values) == 1 else values, None, max)
-
-
-@function("sorted")
-def sorted_function(budget: Budget, values: object, by: str | None = None, descending: bool = False) -> list[object]:
-    """A sorted copy, by the value under the key `by` if one is given."""
-    return _sorted(budget, _elements(budget, values), by, descending)
-
-
-@function("reversed")
+@function("reversed", examples=[("reversed([1, 2])", [2, 1])])
 def reversed_function(budget: Budget, values: object) -> list[object]:
     """A copy in the opposite order."""
-    return list(_elements(budget, values))[::-1]
+    return list(elements(budget, values))[::-1]
 
 
-@function("any")
+@function("any", examples=[("any([0, '', 3])", True)])
 def any_function(budget: Budget, values: object) -> bool:
     """Whether at least one element counts as true."""
-    return any(_elements(budget, values))
+    return any(elements(budget, values))
 
 
-@function("all")
+@function("all", examples=[("all([1, 'a']), all([])", [True, True])])
 def all_function(budget: Budget, values: object) -> bool:
     """Whether every element counts as true."""
-    return all(_elements(budget, values))
+    return all(elements(budget, values))
 
 
-@function("list")
+@function("list", examples=[("list('ab'), list({'k': 1})", [["a", "b"], ["k"]])])
 def list_function(budget: Budget, values: object = ()) -> list[object]:
     """A list of the elements, the characters of a text or the keys of a dict."""
-    return list(_elements(budget, values))
+    return list(elements(budget, values))
 
 
-@function("set")
-def set_function(budget: Budget, values: object = ()) -> set[object]:
-    """A set of the elements: text, numbers, bools, datetimes."""
-    return {key(value) for value in _elements(budget, values)}
+@function("as_list", examples=[("as_list('ab'), as_list(None), as_list([1])", [["ab"], [], [1]])])
+def as_list(budget: Budget, value: object) -> list[object]:
+    """The value as a list: a list stays, None is an empty one, anything else becomes its one element."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(listed(budget, value))
+    return [] if value is None else [value]
 
 
-@function("enumerate")
+@function("enumerate", examples=[("enumerate('ab', 1)", [[1, "a"], [2, "b"]])])
 def enumerate_function(budget: Budget, values: object, start: int = 0) -> list[object]:
     """Pairs of a number counted from `start`, and an element."""
-    elements = _elements(budget, values)
-    budget.spend(len(elements))
-    return list(enumerate(elements, within_bits(start)))  # type: ignore[arg-type]  # enumerate itself refuses non-ints
+    pairs = elements(budget, values)
+    budget.spend(len(pairs))
+    return list(enumerate(pairs, within_bits(start)))  # type: ignore[arg-type]  # enumerate itself refuses non-ints
 
 
-@function("zip")
+@function("zip", examples=[("zip([1, 2], 'ab')", [[1, "a"], [2, "b"]])])
 def zip_function(budget: Budget, *values: object) -> list[object]:
     """Tuples of the first, second, … elements, as long as the shortest list."""
-    elements = [_elements(budget, value) for value in values]
-    budget.spend(min(map(len, elements), default=0) * len(elements))
-    return list(zip(*elements, strict=False))
+    columns = [elements(budget, value) for value in values]
+    budget.spend(min(map(len, columns), default=0) * len(columns))
+    return list(zip(*columns, strict=False))
 
 
-def _elements(budget: Budget, values: object) -> Sequence:
-    if not isinstance(values, (str, list, tuple, set, frozenset, Mapping)):
-        raise Fault(f"{word_of(values)} is not a list")
-    budget.elements(len(values))
-    return values if isinstance(values, (list, tuple)) else list(values)
+@function("zip_dict", examples=[("zip_dict(['a', 'b'], [1, 2])", {"a": 1, "b": 2})])
+def zip_dict(budget: Budget, keys: object, values: object) -> dict[object, object]:
+    """A dict of as many keys as values."""
+    names, column = elements(budget, keys), elements(budget, values)
+    if len(names) != len(column):
+        raise Fault(f"there are {len(names)} keys and {len(column)} values")
+    return {key(name): value for name, value in zip(names, column, strict=True)}
 
 
-def _field(value: object, name: str) -> object:
-    if not isinstance(value, Mapping):
-        raise Fault(f"the list holds {word_of(value)}, not only dicts")
-    return value[name] if has_key(value, name) else None
+@function("number_list", examples=[("number_list(3, 1)", [3, 2, 1])])
+def number_list(budget: Budget, start: int, end: int) -> list[int]:
+    """The whole numbers from `start` to `end`, both included, in either direction."""
+    size = abs(whole(end, "end") - whole(start, "start")) + 1
+    budget.elements(size)
+    return list(range(start, end + 1) if start <= end else range(start, end - 1, -1))
 
 
-def _identity(budget: Budget, value: object) -> object:
-    kind = type(value)
-    if kind in NUMBERS or kind in KEYS:
-        return key(value)
-    return (kind, json_of(budget, value))
-
-
-def _sum(budget: Budget, values: Iterable[object]) -> object:
-    total: object = 0
-    for value in values:
-        budget.steps -= 1
-        if type(value) not in NUMBERS and type(value) is not timedelta:
-            raise Fault(f"the list holds {word_of(value)}, which cannot be added up")
-        if total == 0 and type(value) is timedelta:
-            total = timedelta()
-        total = within_bits(total + value)  # type: ignore[operator]  # both are numbers or durations
-    budget.spend(0)
-    return total
-
-
-def _sorted(budget: Budget, values: Sequence, by: str | None, descending: bool) -> list[object]:
-    budget.elements(len(values))
-    return sorted(values, key=_sort_key(budget, values, by), reverse=bool(descending))
-
-
-def _extreme(budget: Budget, values: Sequence, by: str | None, pick: Callable[..., object]) -> object:
-    if not values:
-        return None
-    return pick(values, key=_sort_key(budget, values, by))
-
-
-def _sort_key(budget: Budget, values: Sequence, by: str | None) -> Callable[[object], Any]:
-    """What elements are compared by; charges for comparing, and refuses what cannot be ordered."""
-    compared = list(values) if by is None else [_field(value, by) for value in values]
-    if any(isinstance(value, Mapping) or type(value) in SETS for value in compared):
-        raise Fault("dicts and sets have no order", 'Sort by what they have under a key: .sort(by="name").')
-    budget.spend(_sort_steps(budget, compared))
-    if by is None:
-        return lambda value: value
-    return lambda value: _field(value, by)
-
-
-def _sort_steps(budget: Budget, values: list[object]) -> int:
-    """Charge one walk through the list; returns the steps that sorting it costs beyond that."""
-    before = budget.steps
+@method(list, tuple, name="same_as", examples=[("[1, [2]].same_as([1, [2]])", True)])
+def same_as(budget: Budget, values: Sequence, other: object) -> bool:
+    """Whether both lists hold equal elements in the same order."""
     charge_deep(budget, values)
-    return (before - budget.steps) * (SORT_FACTOR - 1 if len(values) > SORT_FACTOR else 0)
+    charge_deep(budget, other)
+    return list(values) == (list(other) if isinstance(other, (list, tuple)) else other)

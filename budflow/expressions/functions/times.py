@@ -1,243 +1,265 @@
-"""Functions on datetimes and durations."""
+"""Datetimes: moving, truncating, comparing, writing."""
 
-import calendar
-import re
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, date, datetime, timedelta
 
+from budflow.expressions.arguments import listed, moment as as_moment, number, one_of, text as as_text, whole
 from budflow.expressions.budget import Budget, Fault
 from budflow.expressions.declare import function, method
-from budflow.expressions.formats import format_time, parse_time
+from budflow.expressions.time_arithmetic import (
+    amounts,
+    between,
+    by_months,
+    end_of as end_of_unit,
+    in_utc,
+    later,
+    shifted,
+    start_of as start_of_unit,
+    unit_of,
+    zone_of,
+)
+from budflow.expressions.time_formats import READ_CHARS_MAX, read_by_pattern, read_time, write_time
+from budflow.expressions.values import word_of
 
-TEXT_CHARS_MAX = 100  # Of a text that is read as a datetime.
-ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]{0,31}(/[A-Za-z0-9_+\-]{1,32}){0,2}")
-UNITS = ("year", "month", "week", "day", "hour", "minute", "second")
-MONTHS_MAX = 12 * 10_000
+DIFFERENCE_UNITS_MAX = 10
+PARTS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
 
 
-@method(datetime, name="iso")
-def iso(budget: Budget, moment: datetime) -> str:
+@method(datetime, date, name="iso", examples=[("$now.iso()", "2026-01-31T13:05:09+00:00")])
+def iso(budget: Budget, moment: date) -> str:
     """The datetime as ISO 8601."""
     return moment.isoformat()
 
 
-@method(datetime, name="format")
-def format_method(budget: Budget, moment: datetime, pattern: str) -> str:
-    """The datetime by strftime directives, such as `%Y-%m-%d %H:%M`."""
-    return format_time(moment, pattern)
+@method(
+    *(datetime, date),
+    name="format",
+    examples=[
+        ("$now.format('yyyy-MM-dd HH:mm')", "2026-01-31 13:05"),
+        ("$now.format('%d.%m.%Y %H:%M')", "31.01.2026 13:05"),
+        ("$now.format(\"EEEE, d 'of' MMMM, h:mm a\")", "Saturday, 31 of January, 1:05 PM"),
+    ],
+)
+def format_method(budget: Budget, moment: date, pattern: str) -> str:
+    """The datetime by tokens such as `yyyy-MM-dd`, or by strftime directives such as `%Y-%m-%d`."""
+    return write_time(as_moment(moment), pattern)
 
 
-@method(datetime, name="plus")
+@method(
+    *(datetime, date),
+    name="plus",
+    examples=[
+        ("$now.plus(days=1, hours=2).iso()", "2026-02-01T15:05:09+00:00"),
+        ("$now.plus(months=1).date()", "2026-02-28"),
+        ("$now.plus(2, 'weeks').date()", "2026-02-14"),
+    ],
+)
 def plus(
-    budget: Budget,
-    moment: datetime,
-    *,
-    years: int = 0,
-    months: int = 0,
-    weeks: float = 0,
-    days: float = 0,
-    hours: float = 0,
-    minutes: float = 0,
-    seconds: float = 0,
+    budget: Budget, moment: date, amount: float | None = None, unit: str | None = None, **units: float
 ) -> datetime:
-    """The datetime so much later; a month's last day stays within the month."""
-    return _shift(moment, years * 12 + months) + timedelta(
-        weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
-    )
+    """The datetime so much later, by units from years to milliseconds; a month's last day stays within the month."""
+    return _moved(as_moment(moment), amount, unit, units, 1)
 
 
-@method(datetime, name="minus")
+@method(
+    *(datetime, date),
+    name="minus",
+    examples=[("$now.minus(years=2, days=1).date()", "2024-01-30"), ("$now.minus(90, 'minutes').time()", "11:35:09")],
+)
 def minus(
-    budget: Budget,
-    moment: datetime,
-    *,
-    years: int = 0,
-    months: int = 0,
-    weeks: float = 0,
-    days: float = 0,
-    hours: float = 0,
-    minutes: float = 0,
-    seconds: float = 0,
+    budget: Budget, moment: date, amount: float | None = None, unit: str | None = None, **units: float
 ) -> datetime:
-    """The datetime so much earlier; a month's last day stays within the month."""
-    return _shift(moment, -(years * 12 + months)) - timedelta(
-        weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds
-    )
+    """The datetime so much earlier, by units from years to milliseconds; a month's last day stays within the month."""
+    return _moved(as_moment(moment), amount, unit, units, -1)
 
 
-@method(datetime, name="start_of")
-def start_of(budget: Budget, moment: datetime, unit: str) -> datetime:
-    """The start of the year, month, week (Monday), day, hour, minute or second."""
-    return _start_of(moment, unit)
+@method(
+    *(datetime, date),
+    name="start_of",
+    examples=[
+        ("$now.start_of('month').iso()", "2026-01-01T00:00:00+00:00"),
+        ("$now.start_of('week').date()", "2026-01-26"),
+    ],
+)
+def start_of(budget: Budget, moment: date, unit: str) -> datetime:
+    """The start of the year, quarter, month, week (Monday), day, hour, minute or second."""
+    return start_of_unit(as_moment(moment), unit_of(unit))
 
 
-@method(datetime, name="end_of")
-def end_of(budget: Budget, moment: datetime, unit: str) -> datetime:
-    """The last microsecond of the year, month, week (to Sunday), day, hour, minute or second."""
-    start = _start_of(moment, unit)
-    if unit in ("year", "month"):
-        following = _shift(start, 12 if unit == "year" else 1)
-    else:
-        following = start + timedelta(**{f"{unit}s": 1})
-    return following - timedelta(microseconds=1)
+@method(*(datetime, date), name="end_of", examples=[("$now.end_of('day').iso()", "2026-01-31T23:59:59.999999+00:00")])
+def end_of(budget: Budget, moment: date, unit: str) -> datetime:
+    """The last microsecond of the year, quarter, month, week (to Sunday), day, hour, minute or second."""
+    return end_of_unit(as_moment(moment), unit_of(unit))
 
 
-@method(datetime, name="to_zone")
-def to_zone(budget: Budget, moment: datetime, zone: str) -> datetime:
-    """The same moment on the clocks of a time zone, such as `Europe/Berlin`; without a zone it counts as UTC."""
-    if type(zone) is not str or not ZONE.fullmatch(zone):
-        raise Fault("this is not a time zone", "Zones look like Europe/Berlin or UTC.")
-    try:
-        found = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Fault(f"there is no time zone {zone!r}", "Zones look like Europe/Berlin or UTC.") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(found)
+@method(
+    *(datetime, date),
+    name="diff",
+    examples=[
+        ("$now.diff('2026-01-01T00:00Z', 'hours')", 733.0858333333333),
+        ("parse_datetime('2026-03-15').diff('2026-01-01', ['months', 'days'])", {"months": 2, "days": 14.0}),
+    ],
+)
+def diff(budget: Budget, moment: date, other: object, unit: str | list[str] = "days") -> object:
+    """How many units the datetime is later than the other (a datetime or text); for a list of units a dict."""
+    until, since = as_moment(moment), time_of(other)
+    if type(unit) is str:
+        return between(since, until, unit_of(unit))
+    names = [as_text(name, "unit") for name in listed(budget, unit, "unit")]
+    if not 0 < len(names) <= DIFFERENCE_UNITS_MAX:
+        raise Fault(f"name from 1 to {DIFFERENCE_UNITS_MAX} units")
+    found: dict[str, object] = {}
+    for at, name in enumerate(names):
+        amount = between(since, until, unit_of(name))
+        if at < len(names) - 1:
+            whole = int(amount)
+            found[name] = whole
+            since = shifted(since, whole, unit_of(name))
+        else:
+            found[name] = round(amount, 9)
+    return found
 
 
-@method(datetime, name="timestamp")
-def timestamp(budget: Budget, moment: datetime) -> float:
-    """Seconds since 1970-01-01 UTC; without a zone the datetime counts as UTC."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+@method(
+    *(datetime, date),
+    name="is_between",
+    examples=[("$now.is_between('2026-01-01', '2026-12-31')", True)],
+)
+def is_between(budget: Budget, moment: date, start: object, end: object) -> bool:
+    """Whether the datetime lies between the two (datetimes or texts), or is one of them."""
+    return in_utc(time_of(start)) <= in_utc(as_moment(moment)) <= in_utc(time_of(end))
 
 
-@method(datetime, name="date")
-def date_method(budget: Budget, moment: datetime) -> str:
-    """The day alone, as `2026-01-31`."""
-    return moment.date().isoformat()
+@method(*(datetime, date), name="is_before", examples=[("$now.is_before('2026-02-01')", True)])
+def is_before(budget: Budget, moment: date, other: object) -> bool:
+    """Whether the datetime is earlier than the other (a datetime or text)."""
+    return in_utc(as_moment(moment)) < in_utc(time_of(other))
 
 
-@method(datetime, name="time")
-def time_method(budget: Budget, moment: datetime) -> str:
-    """The time of day alone, as `13:05:00`."""
-    return moment.time().replace(microsecond=0).isoformat()
+@method(*(datetime, date), name="is_after", examples=[("$now.is_after('2026-02-01')", False)])
+def is_after(budget: Budget, moment: date, other: object) -> bool:
+    """Whether the datetime is later than the other (a datetime or text)."""
+    return in_utc(as_moment(moment)) > in_utc(time_of(other))
 
 
-@method(datetime, name="year")
-def year(budget: Budget, moment: datetime) -> int:
-    """The year."""
-    return moment.year
+@method(
+    *(datetime, date),
+    name="is_same",
+    examples=[
+        ("$now.is_same('2026-01-02T00:00Z', 'month')", True),
+        ("$now.is_same('2026-01-02T00:00Z', 'day')", False),
+    ],
+)
+def is_same(budget: Budget, moment: date, other: object, unit: str = "day") -> bool:
+    """Whether both lie in the same year, month, week, day …, by the clocks of this datetime's zone."""
+    here = as_moment(moment)
+    there = time_of(other)
+    if here.tzinfo is not None:
+        there = in_utc(there).astimezone(here.tzinfo)
+    return start_of_unit(here, unit_of(unit)) == start_of_unit(there, unit_of(unit))
 
 
-@method(datetime, name="month")
-def month(budget: Budget, moment: datetime) -> int:
-    """The month, from 1."""
-    return moment.month
+@method(
+    *(datetime, date), name="set", examples=[("$now.set(day=1, hour=9, minute=0).iso()", "2026-01-01T09:00:09+00:00")]
+)
+def set_method(budget: Budget, moment: date, **parts: int) -> datetime:
+    """The datetime with some of year, month, day, hour, minute, second, microsecond replaced."""
+    for name, value in parts.items():
+        whole(value, one_of(name, PARTS, "part"))
+    return as_moment(moment).replace(**parts)  # type: ignore[arg-type]  # whole numbers, none of them a zone
 
 
-@method(datetime, name="day")
-def day(budget: Budget, moment: datetime) -> int:
-    """The day of the month, from 1."""
-    return moment.day
+@function(
+    "parse_datetime",
+    examples=[
+        ("parse_datetime('2026-01-31T13:05:09Z') == $now", True),
+        ("parse_datetime('Jan 31, 2026 1:05 PM').iso()", "2026-01-31T13:05:00+00:00"),
+        ("parse_datetime('31.01.2026 13:05', zone='Europe/Berlin').iso()", "2026-01-31T13:05:00+01:00"),
+        ("parse_datetime('31/01/26', 'dd/MM/yy').date()", "2026-01-31"),
+    ],
+)
+def parse_datetime(
+    budget: Budget, text: object, pattern: str | None = None, zone: str = "UTC", day_first: bool = False
+) -> datetime:
+    """The datetime a text holds, in a common format or by a pattern; `zone` is for a text without one."""
+    if isinstance(text, date):
+        return as_moment(text)
+    if type(text) is not str or len(text) > READ_CHARS_MAX:
+        raise Fault(f"a datetime is read from text of at most {READ_CHARS_MAX} characters, and this is {word_of(text)}")
+    found = read_time(text, day_first=bool(day_first)) if pattern is None else read_by_pattern(text, pattern)
+    if found is None:
+        raise Fault(
+            f"{text[:40]!r} is not a datetime in a common format",
+            'Give its pattern: parse_datetime(text, "dd.MM.yyyy").',
+        )
+    return found if found.tzinfo else found.replace(tzinfo=zone_of(zone) if zone != "UTC" else UTC)
 
 
-@method(datetime, name="hour")
-def hour(budget: Budget, moment: datetime) -> int:
-    """The hour, 0 to 23."""
-    return moment.hour
+@method(
+    str,
+    name="to_datetime",
+    examples=[("'31 January 2026'.to_datetime().iso()", "2026-01-31T00:00:00+00:00")],
+)
+def to_datetime(
+    budget: Budget, text: str, pattern: str | None = None, zone: str = "UTC", day_first: bool = False
+) -> datetime:
+    """The datetime the text holds, as parse_datetime() reads it."""
+    return parse_datetime.call(budget, text, pattern, zone, day_first)  # type: ignore[return-value]  # it gives a datetime
 
 
-@method(datetime, name="minute")
-def minute(budget: Budget, moment: datetime) -> int:
-    """The minute, 0 to 59."""
-    return moment.minute
-
-
-@method(datetime, name="second")
-def second(budget: Budget, moment: datetime) -> int:
-    """The second, 0 to 59."""
-    return moment.second
-
-
-@method(datetime, name="weekday")
-def weekday(budget: Budget, moment: datetime) -> int:
-    """The day of the week by ISO 8601: 1 is Monday, 7 is Sunday."""
-    return moment.isoweekday()
-
-
-@method(datetime, name="week")
-def week(budget: Budget, moment: datetime) -> int:
-    """The week of the year by ISO 8601."""
-    return moment.isocalendar().week
-
-
-@method(timedelta, name="total_seconds")
-def total_seconds(budget: Budget, duration: timedelta) -> float:
-    """The duration in seconds."""
-    return duration.total_seconds()
-
-
-@method(timedelta, name="total_hours")
-def total_hours(budget: Budget, duration: timedelta) -> float:
-    """The duration in hours."""
-    return duration / timedelta(hours=1)
-
-
-@method(timedelta, name="total_days")
-def total_days(budget: Budget, duration: timedelta) -> float:
-    """The duration in days."""
-    return duration / timedelta(days=1)
-
-
-@function("duration")
-def duration_function(
+@function(
+    "make_datetime",
+    examples=[("make_datetime(2026, 1, 31, 9, 30, zone='Europe/Berlin').iso()", "2026-01-31T09:30:00+01:00")],
+)
+def make_datetime(
     budget: Budget,
+    year: int,
+    month: int = 1,
+    day: int = 1,
+    hour: int = 0,
+    minute: int = 0,
+    second: int = 0,
     *,
-    weeks: float = 0,
-    days: float = 0,
-    hours: float = 0,
-    minutes: float = 0,
-    seconds: float = 0,
-) -> timedelta:
-    """A length of time, to add to a datetime or compare with."""
-    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    zone: str = "UTC",
+) -> datetime:
+    """The datetime of these parts."""
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC if zone == "UTC" else zone_of(zone))
 
 
-@function("parse_datetime")
-def parse_datetime(budget: Budget, text: str, pattern: str | None = None) -> datetime:
-    """The datetime a text holds, by ISO 8601 or by strptime directives; without a zone it counts as UTC."""
-    if type(text) is not str or len(text) > TEXT_CHARS_MAX:
-        raise Fault(f"a datetime is read from text of at most {TEXT_CHARS_MAX} characters")
-    if pattern is None:
-        try:
-            moment = datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise Fault(
-                f"{text[:40]!r} is not an ISO 8601 datetime", 'Give its pattern: parse_datetime(text, "%d.%m.%Y").'
-            ) from None
-    else:
-        moment = parse_time(text, pattern)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def time_of(value: object) -> datetime:
+    """A datetime given as one, or as text in a common format; without a zone it counts as UTC."""
+    if isinstance(value, date):
+        return as_moment(value)
+    found = read_time(value) if type(value) is str else None
+    if found is None:
+        raise Fault(
+            f"{word_of(value)} is not a datetime" if type(value) is not str else f"{value[:40]!r} is not a datetime"
+        )
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-@function("from_timestamp")
-def from_timestamp(budget: Budget, seconds: float) -> datetime:
-    """The datetime (UTC) so many seconds after 1970-01-01 UTC."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+def _moved(
+    moment: datetime, amount: float | timedelta | None, unit: str | None, units: dict[str, float], sign: int
+) -> datetime:
+    if isinstance(amount, timedelta) and unit is None:
+        moment = later(moment, amount * sign)
+    elif amount is not None:
+        moment = shifted(moment, number(amount, "amount") * sign, unit_of(unit))
+    elif unit is not None:
+        raise Fault("an amount and a unit belong together", "Write .plus(3, 'days') or .plus(days=3).")
+    months = 0.0
+    steps = amounts(units) if units else ()
+    for count, name in steps:
+        if name in ("year", "quarter", "month"):
+            months = by_whole(months, count, name)
+    moment = by_months(moment, sign * int(months)) if months else moment
+    for count, name in steps:
+        if name not in ("year", "quarter", "month"):
+            moment = shifted(moment, sign * count, name)
+    return moment
 
 
-def _shift(moment: datetime, months: int) -> datetime:
-    if not months:
-        return moment
-    if type(months) is not int or abs(months) > MONTHS_MAX:
-        raise Fault("years and months must be whole numbers, and not that many")
-    years, index = divmod(moment.month - 1 + months, 12)
-    target = moment.year + years
-    if not 1 <= target <= 9999:
-        raise Fault("the datetime would leave the years 1 to 9999")
-    return moment.replace(year=target, month=index + 1, day=min(moment.day, calendar.monthrange(target, index + 1)[1]))
-
-
-def _start_of(moment: datetime, unit: str) -> datetime:
-    if unit not in UNITS:
-        raise Fault(f"there is no unit {str(unit)[:20]!r}", f"Units: {', '.join(UNITS)}.")
-    if unit == "week":
-        moment -= timedelta(days=moment.weekday())
-        unit = "day"
-    return moment.replace(
-        month=1 if unit == "year" else moment.month,
-        day=1 if unit in UNITS[:2] else moment.day,
-        hour=0 if unit in UNITS[:4] else moment.hour,
-        minute=0 if unit in UNITS[:5] else moment.minute,
-        second=0 if unit in UNITS[:6] else moment.second,
-        microsecond=0,
-    )
+def by_whole(months: float, count: float, unit: str) -> float:
+    """The months so far and so many units more, which must be whole."""
+    if type(count) is not int:
+        raise Fault(f"{unit}s must be whole")
+    return months + count * {"year": 12, "quarter": 3, "month": 1}[unit]

@@ -26,7 +26,7 @@ def test_dicts(expression: str, value: object, evaluate: Evaluate) -> None:
     assert evaluate(expression) == value
 
 
-@pytest.mark.parametrize("expression", ["$json.get([])", "$json.merge(1)", "dict([1])", "dict(1)", "$json.omit([])"])
+@pytest.mark.parametrize("expression", ["$json.get([])", "$json.merge(1)", "dict([1])", "dict(1)", "$json.omit({})"])
 def test_arguments_of_the_wrong_kind_are_explained(expression: str, evaluate: Evaluate) -> None:
     with pytest.raises(ExpressionFailed):
         evaluate(expression)

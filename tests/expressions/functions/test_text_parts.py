@@ -1,4 +1,4 @@
-"""Functions on text."""
+"""Functions on text: its parts, what is in it, how it is encoded."""
 
 import pytest
 

@@ -1,0 +1,105 @@
+"""External workers: they come over TLS with a single-use ticket, and serve the project that it names, no other."""
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from websockets.asyncio.server import ServerConnection, serve
+
+from budflow.errors import BudflowError
+from budflow.log import get_log
+from budflow.model.sandbox import SandboxWorkerLost
+from budflow.sandbox.access import SandboxTicketRefused, Tickets
+from budflow.sandbox.daemon_settings import DaemonSettings
+from budflow.sandbox.greet import POLICY_VIOLATION, WORKER_OPTIONS, NotGreeted, read_hello
+from budflow.sandbox.pool import Pool
+from budflow.sandbox.pooled_worker import PooledWorker
+from budflow.sandbox.runners import WorkerKind
+from budflow.sandbox.worker_link import Patience, WorkerLink
+
+#: How many may be at the door at a time without having shown a ticket.
+STRANGERS_MAX = 32
+
+log = get_log(__name__)
+
+
+class SandboxListenRefused(BudflowError):
+    """External workers cannot be listened for."""
+
+    code = "sandbox.listen_refused"
+    http_status = 500
+    hint = "Give `--listen` as HOST:PORT, with a certificate and its key; without TLS nobody is let in."
+
+
+@dataclass(slots=True)
+class ExternalDoor:
+    """Lets external workers into the pool."""
+
+    pool: Pool
+    tickets: Tickets
+    patience: Patience
+    memory_mb_max: int
+    port: int = 0
+    _strangers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STRANGERS_MAX))
+
+    async def hear(self, connection: ServerConnection) -> None:
+        """Greet one, and keep its link until it ends."""
+        if self._strangers.locked():
+            await connection.close(POLICY_VIOLATION)
+            return
+        async with self._strangers:
+            worker = await self._greet(connection)
+        if worker is not None:
+            self.pool.join(worker)
+            await worker.link.listen()
+
+    async def _greet(self, connection: ServerConnection) -> PooledWorker | None:
+        try:
+            hello = await read_hello(connection)
+            grant = self.tickets.redeem(hello.ticket, "external")
+            link = WorkerLink(connection, self.patience)
+            await link.welcome()
+        except SandboxWorkerLost:
+            return None
+        except (NotGreeted, SandboxTicketRefused) as error:
+            log.warning("sandbox.external_refused", why=str(error), address=str(connection.remote_address))
+            await connection.close(POLICY_VIOLATION)
+            return None
+        kind = WorkerKind(grant.image, grant.memory_mb or self.memory_mb_max)
+        worker = PooledWorker(f"ext-{secrets.token_hex(6)}", kind, "external", link, _nothing, project=grant.subject)
+        log.info("sandbox.external_joined", worker=worker.id, project=grant.subject)
+        return worker
+
+
+@asynccontextmanager
+async def listening(settings: DaemonSettings, door: ExternalDoor) -> AsyncIterator[None]:
+    """Listen for external workers where the settings say so. Raises SandboxListenRefused."""
+    if settings.listen is None:
+        yield
+        return
+    host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdecimal() or settings.listen_certificate is None or settings.listen_key is None:
+        raise SandboxListenRefused
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.listen_certificate, settings.listen_key)
+        server = await serve(
+            door.hear, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=5.0, **WORKER_OPTIONS
+        )
+    except OSError as error:  # ssl.SSLError is one too.
+        raise SandboxListenRefused(f"External workers cannot be listened for: {error.strerror or error}.") from error
+    door.port = next(iter(server.sockets)).getsockname()[1]
+    log.info("sandbox.listens", host=host, port=door.port)
+    try:
+        yield
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def _nothing() -> None:
+    """There is nothing of it on this machine."""

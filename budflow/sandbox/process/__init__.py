@@ -1,0 +1,1 @@
+"""Sandbox workers without Docker, labelled `reduced isolation`: bubblewrap's namespaces, seccomp, and limits."""
