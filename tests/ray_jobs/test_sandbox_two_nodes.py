@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,15 +72,16 @@ cluster.stop()
 @pytest.fixture
 def sandboxd() -> Iterator[Path]:
     """The directory of one that serves."""
-    directory = Path(tempfile.mkdtemp(prefix="bf-sandbox-", dir="/tmp"))
-    with subprocess.Popen(
-        [sys.executable, "-c", SANDBOXD, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="bf-sandbox-", dir="/tmp") as directory,
+        subprocess.Popen(
+            [sys.executable, "-c", SANDBOXD, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process,
+    ):
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
-        yield directory
+        yield Path(directory)
         process.communicate(b"", timeout=20)
-    shutil.rmtree(directory)
 
 
 def asked(cluster: RayCluster, directory: Path) -> dict[str, Any]:
