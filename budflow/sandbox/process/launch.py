@@ -54,20 +54,21 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """The open files that the command finds: what the bubblewraps are told, the filter, and where the inner one tells
-    of the process that it made.
+    """The open files that the command finds: what the bubblewraps are told, the filter, where the inner one tells of
+    the process that it made, and what that process waits for.
     """
 
     inner: int
     stage: int
     filter: int
     info: int
+    go: int
 
 
 def command(launch: Launch, descriptors: Descriptors, program: Sequence[str]) -> list[str]:
     """The whole command around a program of the sandbox's."""
     sandbox = ["bwrap", "--args", str(descriptors.inner), "--seccomp", str(descriptors.filter)]
-    sandbox += ["--info-fd", str(descriptors.info), "--", *program]
+    sandbox += ["--info-fd", str(descriptors.info), "--block-fd", str(descriptors.go), "--", *program]
     if launch.user is not None:
         user = str(launch.user)
         drop = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]

@@ -182,22 +182,26 @@ async def _spawn(launch: Launch, filter_bytes: bytes, program: Sequence[str]) ->
             lambda: asyncio.StreamReaderProtocol(info), os.fdopen(reading, "rb")
         )
         stack.callback(transport.close)
+        waiting, go = os.pipe()
+        stack.callback(os.close, go)
         try:
             process = await asyncio.create_subprocess_exec(
-                *command(launch, Descriptors(inner, stage, program_filter, writing), program),
+                *command(launch, Descriptors(inner, stage, program_filter, writing, waiting), program),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 env={"PATH": os.environ.get("PATH", os.defpath)},
-                pass_fds=(inner, stage, program_filter, writing),
+                pass_fds=(inner, stage, program_filter, writing, waiting),
                 start_new_session=True,
             )
         finally:
             os.close(writing)
+            os.close(waiting)
         told = Told(process.stderr)
         try:
             told_of_it = json.loads(await info.readuntil(b"}"))
             handle = os.pidfd_open(told_of_it["child-pid"])
+            os.write(go, b"!")  # Not before: one that ends at once would be gone, and its number another's.
         except BaseException as error:
             with suppress(ProcessLookupError):
                 process.kill()

@@ -7,9 +7,13 @@ from types import TracebackType
 from typing import Any
 
 from budflow.sandbox.worker.limits import MESSAGE_MAX, SHORT_MAX, TRACEBACK_MAX
+from budflow.sandbox.worker.processes import descendants
 
 #: What the author's code is called where Python names files.
 FILENAME = "<code>"
+
+#: More than code may well have.
+_MANY_PROCESSES = 16
 
 Trouble = dict[str, Any]
 
@@ -57,7 +61,7 @@ def _classified(error: BaseException) -> tuple[str, str]:
         return "code.out_of_memory", "The code used more memory than it may"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "code.too_many_processes", "The code started more threads than it may"
-    if isinstance(error, OSError) and error.errno == errno.EAGAIN and not _can_fork():
+    if isinstance(error, OSError) and error.errno == errno.EAGAIN and _is_crowded():
         return "code.too_many_processes", "The code started more processes than it may"
     if isinstance(error, SystemExit):
         return "code.failed", f"The code called exit({error.code!r:.100}); end it with return"
@@ -82,13 +86,15 @@ def _shown(line: int, name: str) -> str:
     return (f"line {line}" if top_level else f"line {line}, in {name}")[:SHORT_MAX]
 
 
-def _can_fork() -> bool:
-    """Whether EAGAIN was of something else than processes: one more is tried."""
+def _is_crowded() -> bool:
+    """Whether EAGAIN was of processes and not, say, of a socket: there are many, or no other one can be started."""
+    if len(descendants(os.getppid())) > _MANY_PROCESSES:  # The nursery's: orphans become its children.
+        return True
     try:
         pid = os.fork()
     except OSError:
-        return False
+        return True
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    return True
+    return False

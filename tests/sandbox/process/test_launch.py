@@ -19,7 +19,7 @@ from budflow.sandbox.process.launch import (
 from budflow.sandbox.process.view import Bind, installed_python
 from budflow.sandbox.runners import Limits, WorkerKind
 
-DESCRIPTORS = Descriptors(inner=10, stage=11, filter=12, info=13)
+DESCRIPTORS = Descriptors(inner=10, stage=11, filter=12, info=13, go=14)
 GROUP = ControlGroup(1, (Path("/cgroup/memory/x"), Path("/cgroup/pids/x")), Path("/cgroup/memory/x"))
 
 
@@ -58,7 +58,7 @@ def test_root_gives_up_its_rights_before_the_sandbox_is_made(launch: Launch) -> 
 def test_another_user_makes_the_sandbox_at_once(launch: Launch) -> None:
     line = command(replace(launch, user=None), DESCRIPTORS, ["program"])
 
-    assert line == ["bwrap", "--args", "10", "--seccomp", "12", "--info-fd", "13", "--", "program"]
+    assert line == ["bwrap", "--args", "10", "--seccomp", "12", "--info-fd", "13", "--block-fd", "14", "--", "program"]
 
 
 def test_the_control_group_is_entered_first(launch: Launch) -> None:

@@ -1,13 +1,22 @@
 """The worker as PID 1 of a sandbox that is its own: here of namespaces, with file systems of their own to empty."""
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import websockets
 
-from tests.sandbox.worker.broker import WORKER, Broker, started
+import budflow
+from tests.sandbox.worker.broker import Broker, started
 
+#: From a copy in the one directory of the machine's that stays visible: this repository may lie below `/tmp`.
+PROGRAM = (
+    "import sys; sys.path.insert(0, '/mnt/site'); from budflow.sandbox.worker.__main__ import main; sys.exit(main())"
+)
+WORKER = (str(Path(sys.executable).resolve()), "-I", "-c", PROGRAM)
 #: Ends at the first mount that fails: what the worker empties must never be the machine's.
 MOUNT = """
 set -e
@@ -23,8 +32,18 @@ exec env BUDFLOW_SOCKETS=/mnt BUDFLOW_ALONE=1 "$@"
 INSIDE = "assert b'budflow.sandbox.worker' in open('/proc/1/cmdline', 'rb').read()\nimport os\n"
 
 
+def copy_worker(site: Path) -> None:
+    """All that a worker needs beside Python."""
+    package, copy = Path(budflow.__file__).parent, site / "budflow"
+    shutil.copytree(package / "sandbox" / "worker", copy / "sandbox" / "worker")
+    for part in ("__init__.py", "sandbox/__init__.py"):
+        shutil.copy(package / part, copy / part)
+    shutil.copytree(Path(websockets.__file__).parent, site / "websockets")
+
+
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Broker]:
+    copy_worker(tmp_path / "site")
     as_root = () if os.getuid() == 0 else ("--user", "--map-root-user")
     unshare = ("unshare", *as_root, "--mount", "--pid", "--ipc", "--fork", "--kill-child")
     with started(tmp_path, command=(*unshare, "sh", "-c", MOUNT, str(tmp_path), *WORKER)) as broker:
