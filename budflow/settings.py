@@ -148,11 +148,12 @@ class Settings(BaseSettings):
         None,
         pattern=r"^https?://[^\s@]+$",
         description="The package index (its simple API) that the requirements of code come from, without a user and "
-        "password; unset: the Python Package Index.",
+        "password; unset: the one that uv has on the machine of sandboxd.",
     )
     sandbox_index_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("pypi.org", "files.pythonhosted.org"),
-        description="The hosts of that index, of its pages and of its files: all that an image's build may reach.",
+        (),
+        description="The hosts of that index, of its pages and of its files: all that an image's build may reach. "
+        "None: its own, and those that the page of the first package links to.",
     )
     sandbox_workers_max: int = Field(
         8, ge=1, le=1000, description="How much code runs at the same time; the rest of it waits."

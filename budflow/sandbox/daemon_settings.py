@@ -24,7 +24,7 @@ class DaemonSettings(BaseModel):
     runtime: str = "runc"
     image: str | None = None
     index: str | None = None
-    index_hosts: tuple[str, ...] = ("pypi.org", "files.pythonhosted.org")
+    index_hosts: tuple[str, ...] = ()
     cpus: Annotated[float, Field(gt=0)] = 1.0
     workers_max: Annotated[int, Field(ge=0, le=1_024)] = 8
     workers_warm: Annotated[int, Field(ge=0, le=1_024)] = 1

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import re
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uv
 
@@ -23,15 +26,22 @@ _UV_INSIDE = "/usr/local/bin/uv"
 _LOOK_SECONDS = 1.0
 _TOLD_MAX = 2_000
 _REFUSALS_MAX = 3
+_HOSTS_MAX = 20
+_UV_SECONDS = 20.0
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_DEFAULT_INDEX = re.compile(r"^--index-url (https?://\S+)$", re.MULTILINE)
 _MEBIBYTE = 1024 * 1024
 _CONTAINER = Limits(processes=256, cpus=1.0, tmp_bytes=256 * _MEBIBYTE, open_files=1_024)
 
 
 @dataclass(frozen=True, slots=True)
 class PackageIndex:
-    """Where packages come from. `url` of the simple API (PEP 503); None: the one that uv knows."""
+    """Where packages come from. `url` of the simple API (PEP 503); None: the one that uv on this machine has.
 
-    hosts: tuple[str, ...] = ("pypi.org", "files.pythonhosted.org")
+    Without `hosts` they are the index's own and those that its pages link to.
+    """
+
+    hosts: tuple[str, ...] = ()
     url: str | None = None
 
 
@@ -59,30 +69,48 @@ class Builder:
         self._limits = limits
         self._runtime = runtime
         self._script = (files("budflow.sandbox.docker") / "build_script.py").read_text("utf-8")
+        self._url = index.url
+        self._linked: tuple[str, ...] = ()
 
     async def lock(self, image: str, requirements: Sequence[str], on_progress: OnProgress) -> str:
         """Which files are to be installed, with their hashes. Raises RequirementsFailed, SandboxUnavailable."""
         on_progress(f"Looking for {', '.join(requirements)[:200]}")
+        hosts = await self._hosts(image, requirements[0], on_progress)
         given = {"requirements.in": "\n".join(requirements) + "\n"}
-        async with self._step(image, "lock", given, on_progress) as step:
+        async with self._step(image, "lock", given, hosts, on_progress) as step:
             return step.printed
 
     async def install(self, image: str, lock: str, config: Mapping[str, Any], on_progress: OnProgress) -> str:
         """Make an image in which the lock is installed; its digest. Raises RequirementsFailed, SandboxUnavailable."""
-        async with self._step(image, "install", {"requirements.txt": lock}, on_progress) as step:
+        hosts = await self._hosts(image, lock, on_progress)
+        async with self._step(image, "install", {"requirements.txt": lock}, hosts, on_progress) as step:
             on_progress("Keeping the image")
             return await asyncio.to_thread(self._engine.commit, step.container_id, config)
 
+    async def _hosts(self, image: str, requirement: str, on_progress: OnProgress) -> tuple[str, ...]:
+        """What a build may reach. Where nobody says, the page of the first package tells where the index has files."""
+        if self.index.hosts:
+            return self.index.hosts
+        if self._url is None:
+            self._url = await asyncio.to_thread(default_index)
+        own = origin_of(self._url)
+        if not self._linked:
+            name = _NAME.match(requirement)
+            given = {"requirements.in": name[0] if name else ""}
+            async with self._step(image, "hosts", given, (own,), on_progress) as step:
+                self._linked = tuple(step.printed.split()[:_HOSTS_MAX])
+        return (own, *self._linked)
+
     @contextlib.asynccontextmanager
     async def _step(
-        self, image: str, name: str, given: Mapping[str, str], on_progress: OnProgress
+        self, image: str, name: str, given: Mapping[str, str], hosts: Sequence[str], on_progress: OnProgress
     ) -> AsyncIterator["_Step"]:
         """Run one step to its end; its container is there until the block is left."""
         with tempfile.TemporaryDirectory(prefix="budflow-build-") as directory:
             sockets = _readable(Path(directory), given)
             refusals: list[str] = []
             way_out = await self._egress.serve(
-                sockets / EGRESS_SOCKET, self.index.hosts, f"build/{name}", on_connection=self._told(refusals)
+                sockets / EGRESS_SOCKET, hosts, f"build/{name}", on_connection=self._told(refusals)
             )
             try:
                 step = _Step(await created(self._engine, self._config(image, name, sockets)), refusals)
@@ -105,7 +133,7 @@ class Builder:
         return told
 
     def _config(self, image: str, name: str, sockets: Path) -> dict[str, Any]:
-        arguments = (name, SOCKETS_DIRECTORY, PACKAGES_DIRECTORY, self.index.url or "")
+        arguments = (name, SOCKETS_DIRECTORY, PACKAGES_DIRECTORY, self._url or "")
         return container_config(
             Container(
                 owner=self._owner,
@@ -152,6 +180,25 @@ class Builder:
             raise RequirementsFailed(f"Installing the packages needed more than {self._limits.memory_mb} MB")
         if status != 0:
             raise RequirementsFailed(f"The packages could not be installed: {step.trouble()}")
+
+
+def default_index() -> str:
+    """The index that uv has on this machine, by its own configuration or by itself. Raises RequirementsFailed."""
+    command = [uv.find_uv_bin(), "pip", "compile", "--emit-index-url", "--no-header", "--offline", "--quiet", "-"]
+    told = subprocess.run(  # noqa: S603 - uv's own binary, with fixed arguments
+        command, input="", capture_output=True, text=True, check=False, timeout=_UV_SECONDS
+    )
+    found = _DEFAULT_INDEX.search(told.stdout)
+    if found is None or "@" in found[1]:  # A password would be seen in the container's command.
+        what = "has a password in its address" if found else f"is unknown: {told.stderr.strip()[-200:]}"
+        raise RequirementsFailed(f"The package index of this machine {what}", hint="Set `sandbox_index`.")
+    return found[1]
+
+
+def origin_of(url: str) -> str:
+    """The address's host as a pattern, see `budflow.model.host_pattern`."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _readable(directory: Path, files_in_it: Mapping[str, str]) -> Path:

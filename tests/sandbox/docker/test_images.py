@@ -65,7 +65,7 @@ def make_images(
 
     policy = AddressPolicy(parse_allow((f"{HOST}:{packages.port}",)))
     egress = Egress(partial(checked_addresses, policy, resolve), on_connection=connections.append)
-    index = PackageIndex((f"http://{HOST}:{packages.port}",), packages.url)
+    index = PackageIndex(url=packages.url)
     return Images(engine, directory, Builder(engine, OWNER, egress, index, limits, "runc"), base_image)
 
 
@@ -96,6 +96,7 @@ async def test_code_finds_its_requirements_and_what_they_require(
     assert not any("Exception" in line for line in told), told
     assert connections, "Every connection was told."
     assert {(connection.name, connection.host, connection.outcome) for connection in connections} == {
+        ("build/hosts", HOST, "closed"),
         ("build/lock", HOST, "closed"),
         ("build/install", HOST, "closed"),
     }
