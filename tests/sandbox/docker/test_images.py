@@ -26,6 +26,8 @@ from tests.sandbox.docker.package_index import HOST, PackageServer, serving_pack
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 
 LIMITS = BuildLimits()
+#: A package's page, with a file where the metadata of clouds is.
+LINK_ELSEWHERE = b'<a href="http://169.254.169.254/elsewhere-1.0-py3-none-any.whl#sha256=' + b"0" * 64 + b'">x</a>'
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +60,20 @@ def make_images(
     connections: list[EgressConnection],
     base_image: str,
     limits: BuildLimits = LIMITS,
+    hosts: tuple[str, ...] = (),
 ) -> Images:
     async def resolve(host: str, port: int) -> Sequence[IpAddress]:
-        assert host == HOST
-        return [IPv4Address("127.0.0.1")]
+        return [IPv4Address("127.0.0.1" if host == HOST else host)]
 
     policy = AddressPolicy(parse_allow((f"{HOST}:{packages.port}",)))
     egress = Egress(partial(checked_addresses, policy, resolve), on_connection=connections.append)
-    index = PackageIndex(url=packages.url)
+    index = PackageIndex(hosts, packages.url)
     return Images(engine, directory, Builder(engine, OWNER, egress, index, limits, "runc"), base_image)
+
+
+def outcomes_elsewhere(connections: Sequence[EgressConnection]) -> set[tuple[str, str]]:
+    """What became of connections to hosts other than the index."""
+    return {(connection.host, connection.outcome) for connection in connections if connection.host != HOST}
 
 
 def make_old(directory: Path) -> None:
@@ -245,18 +252,26 @@ async def test_a_build_that_takes_too_long_is_ended(
     assert engine.containers_labelled(OWNER_LABEL, OWNER) == []
 
 
-async def test_a_build_reaches_no_host_but_the_index(
-    images: Images, packages: PackageServer, connections: list[EgressConnection]
+async def test_a_build_reaches_no_host_but_those_of_the_index(
+    engine: Engine, packages: PackageServer, tmp_path: Path, connections: list[EgressConnection], base_image: str
 ) -> None:
-    page = b'<a href="http://169.254.169.254/elsewhere-1.0-py3-none-any.whl#sha256=' + b"0" * 64 + b'">x</a>'
-    packages.files["/simple/elsewhere/"] = page
+    packages.files["/simple/elsewhere/"] = LINK_ELSEWHERE
+    images = make_images(engine, packages, tmp_path, connections, base_image, hosts=(f"http://{HOST}:{packages.port}",))
 
     refused = await refusal(images, "elsewhere")
 
     assert "The code may not reach 169.254.169.254:80" in refused.message
-    assert {(connection.host, connection.outcome) for connection in connections if connection.host != HOST} == {
-        ("169.254.169.254", "refused")
-    }
+    assert outcomes_elsewhere(connections) == {("169.254.169.254", "refused")}
+
+
+async def test_a_private_address_that_the_index_links_to_is_refused(
+    images: Images, packages: PackageServer, connections: list[EgressConnection]
+) -> None:
+    packages.files["/simple/elsewhere/"] = LINK_ELSEWHERE
+
+    await refusal(images, "elsewhere")
+
+    assert outcomes_elsewhere(connections) == {("169.254.169.254", "refused")}
 
 
 async def test_without_a_way_out_there_are_no_requirements(engine: Engine, tmp_path: Path, base_image: str) -> None:
