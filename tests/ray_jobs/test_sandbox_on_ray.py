@@ -17,6 +17,7 @@ import pytest
 import ray
 from ray.util import list_named_actors
 from ray.util.state import list_actors, list_tasks
+from ray.util.state.common import TaskState
 
 from budflow.egress.policy import AddressPolicy, IpAddress, parse_allow
 from budflow.egress.transport import checked_addresses
@@ -162,23 +163,22 @@ async def test_ray_shows_the_code_with_the_digest_of_its_image(
     name = f"orders/exe_1/price@{image[:19]}"
     expected = {"budflow_sandbox": {"image": image, "profile": "strict"}}
 
-    def seen() -> bool:
-        return any(
-            one.name == name and one.state == "FINISHED" for one in list_tasks(address=on_ray.dashboard, detail=True)
-        )
+    def shown_tasks() -> list[TaskState]:
+        # By their name: without a filter only the first hundred of the cluster's tasks come.
+        return list_tasks(address=on_ray.dashboard, detail=True, filters=[("name", "=", name)])
 
-    await until(seen, 20)
+    await until(lambda: any(one.state == "FINISHED" for one in shown_tasks()), 20)
     [relay] = [
         one
-        for one in list_actors(address=on_ray.dashboard, detail=True)
+        for one in list_actors(address=on_ray.dashboard, detail=True, limit=1_000)
         if one.state == "ALIVE" and one.name in relays(image)
     ]
-    [shown] = [one for one in list_tasks(address=on_ray.dashboard, detail=True) if one.name == name]
+    [shown] = shown_tasks()
     assert json.loads(relay.serialized_runtime_env or "") == expected
     assert (shown.actor_id, shown.func_or_class_name) == (relay.actor_id, "SandboxRelay.run")
     told = dashboard(on_ray, "/api/v0/actors?detail=1&limit=1000")
     assert [json.loads(one["serialized_runtime_env"]) for one in told if one["name"] == relay.name] == [expected]
-    assert name in {one["name"] for one in dashboard(on_ray, "/api/v0/tasks?detail=1&limit=1000")}
+    assert name in {one["name"] for one in dashboard(on_ray, "/api/v0/tasks?detail=1&limit=10000")}
 
 
 async def test_the_second_code_with_the_same_image_finds_its_environment_ready(
