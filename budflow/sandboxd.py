@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -27,10 +28,13 @@ from budflow.sandbox.daemon import Daemon, Isolator, serving
 from budflow.sandbox.daemon_settings import SOCKET_FILE, DaemonSettings
 from budflow.sandbox.egress.proxy import Egress
 from budflow.sandbox.external_only import ExternalOnly
+from budflow.sandbox.places import SandboxdRunning
 from budflow.sandbox.process.runner import ProcessRunner
 from budflow.sandbox.runners import Limits
 
 PARENT_SECONDS = 1.0
+PREDECESSOR_SECONDS = 15.0
+LOOK_SECONDS = 0.1
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -51,6 +55,9 @@ def main() -> None:
     except BudflowError as error:
         _tell({"message": error.message, "hint": error.hint})
         raise SystemExit(1) from error
+    except OSError as error:  # A disk that is full or read-only, or a file of another user.
+        _tell({"message": f"The sandbox daemon cannot serve in {settings.directory}: {error}."})
+        raise SystemExit(1) from error
 
 
 async def serve(settings: DaemonSettings, tell: Tell, *, with_input: bool = False) -> None:
@@ -62,12 +69,30 @@ async def serve(settings: DaemonSettings, tell: Tell, *, with_input: bool = Fals
     _limit_itself()
     over = asyncio.Event()
     with _told_to_stop(over, with_input=with_input):
-        async with serving(settings, partial(isolate, settings)) as daemon:
+        async with contextlib.AsyncExitStack() as stack:
+            daemon = await after_its_predecessor(stack, settings, over)
             tell(_serving(daemon))
             await over.wait()
             log.info("sandbox.daemon_drains")
             over.clear()
             await _either(daemon.drain(), over.wait())
+
+
+async def after_its_predecessor(
+    stack: contextlib.AsyncExitStack, settings: DaemonSettings, over: asyncio.Event
+) -> Daemon:
+    """Serve. Where a server is started again or taken over at once, the sandboxd of the one before still ends its
+    workers: that is waited for, a while. Raises SandboxdRunning, and what `serving` does.
+    """
+    until = time.monotonic() + PREDECESSOR_SECONDS
+    while True:
+        try:
+            return await stack.enter_async_context(serving(settings, partial(isolate, settings)))
+        except SandboxdRunning:
+            if over.is_set() or time.monotonic() > until:
+                raise
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), LOOK_SECONDS)
 
 
 async def isolate(settings: DaemonSettings, owner: str) -> Isolator:

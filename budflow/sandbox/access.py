@@ -8,6 +8,7 @@ import base64
 import binascii
 import hmac
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ STATUS = ""
 EXTERNAL_SECONDS = 3_600.0
 EXTERNAL_SECONDS_MAX = 7 * 86_400.0
 TICKET_BYTES_MAX = 2_048
+_USED = re.compile(r"([0-9a-f]{24}) ([0-9]+(?:\.[0-9]+)?)")
 
 TicketKind = Literal["requester", "worker", "external"]
 
@@ -114,16 +116,19 @@ def make_key(directory: Path, *, group: int | None = None) -> bytes:
     Raises SandboxKeyUnreadable.
     """
     path = directory / KEY_FILE
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
+    if path.exists():
         return read_key(directory)
+    # Whole or not at all: a disk that is full must not leave half a key, with which nothing could start again.
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         if group is not None:
             os.fchown(file.fileno(), -1, group)
             os.fchmod(file.fileno(), 0o640)
         key = secrets.token_bytes(KEY_BYTES)
         file.write(key)
+    fresh.replace(path)
     return key
 
 
@@ -162,7 +167,7 @@ def _read_used(file: Path, now: float) -> dict[str, float]:
         lines = file.read_text().splitlines()
     except FileNotFoundError:
         return {}
-    pairs = (line.split(" ", 1) for line in lines if " " in line)
+    pairs = (found.groups() for found in map(_USED.fullmatch, lines) if found)  # A full disk leaves half a line.
     used = {nonce: float(end) for nonce, end in pairs if float(end) > now}
     fresh = file.with_suffix(".new")
     fresh.write_text("".join(f"{nonce} {end}\n" for nonce, end in used.items()))
@@ -172,6 +177,6 @@ def _read_used(file: Path, now: float) -> dict[str, float]:
 
 def _add_used(file: Path, grant: Grant) -> None:
     with file.open("a") as lines:
-        lines.write(f"{grant.nonce} {grant.expires_at}\n")
+        lines.write(f"\n{grant.nonce} {grant.expires_at}\n")  # Not behind what a full disk left of another one.
         lines.flush()
         os.fsync(lines.fileno())

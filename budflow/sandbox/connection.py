@@ -22,7 +22,11 @@ ANSWER_SECONDS = 10.0
 #: How a `requests.Part` begins, as orjson writes it.
 PART_PREFIX = b'{"type":"part","task_id":"'
 
-_OPTIONS = {name: LINK_OPTIONS[name] for name in ("compression", "ping_interval", "close_timeout", "open_timeout")}
+#: A sandboxd that is stopped or stuck keeps its socket open: without a sign of life code would be waited for forever.
+PING_SECONDS = 20.0
+PONG_SECONDS = 40.0
+
+_OPTIONS = {name: LINK_OPTIONS[name] for name in ("compression", "close_timeout", "open_timeout")}
 
 
 class Refused(Exception):
@@ -145,7 +149,14 @@ async def connect(socket: Path, project: str) -> Connection:
 async def connect_with(socket: Path, ticket: str, **expected: str) -> Connection:
     """The same by a ticket that somebody else made, for the `project` and `image` that are expected. Raises Refused."""
     try:
-        connection = await unix_connect(str(socket), max_size=REQUEST_FRAME_BYTES_MAX, max_queue=16, **_OPTIONS)
+        connection = await unix_connect(
+            str(socket),
+            max_size=REQUEST_FRAME_BYTES_MAX,
+            max_queue=16,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
+            **_OPTIONS,
+        )
     except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as error:
         raise Refused(str(error)) from error
     try:

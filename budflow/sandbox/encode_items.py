@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import orjson
+from pydantic_core import from_json
 
 from budflow.execution.at_hand import read_block
 from budflow.model.item import Item
@@ -14,6 +15,9 @@ from budflow.sandbox.requests import ITEM_BYTES_MAX
 
 #: As in the journal: keys that are no text become one, and what is like a dict or a list is written as one.
 OPTIONS = orjson.OPT_NON_STR_KEYS
+#: Fewer levels than pydantic's parser takes, which reads all that sandboxd is sent; beyond, the link would end.
+_LEVELS_SURE = 150
+_AROUND = b"[[[["
 
 
 async def encode_part(
@@ -48,4 +52,14 @@ def encode_value(value: object, what: str, bytes_max: int = ITEM_BYTES_MAX) -> b
     if len(encoded) > bytes_max:
         hint = "Keep what is large in a blob, or leave the fields out that the code does not need."
         raise CodeInvalid(f"{what} has {len(encoded):,} bytes as JSON, and code gets {bytes_max:,} at most.", hint=hint)
+    if encoded.count(b"{") + encoded.count(b"[") > _LEVELS_SURE and not _can_be_read(encoded):
+        raise CodeInvalid(f"{what} is nested too deeply to be given to the code.", hint="Flatten it first.")
     return encoded
+
+
+def _can_be_read(encoded: bytes) -> bool:
+    try:
+        from_json(_AROUND + encoded + b"]" * len(_AROUND))
+    except ValueError:
+        return False
+    return True

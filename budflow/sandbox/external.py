@@ -14,7 +14,13 @@ from budflow.log import get_log
 from budflow.model.sandbox import SandboxWorkerLost
 from budflow.sandbox.access import SandboxTicketRefused, Tickets
 from budflow.sandbox.daemon_settings import DaemonSettings
-from budflow.sandbox.greet import POLICY_VIOLATION, WORKER_OPTIONS, NotGreeted, read_hello
+from budflow.sandbox.greet import (
+    POLICY_VIOLATION,
+    STRANGER_OPTIONS,
+    NotGreeted,
+    read_hello,
+    trust_with_frames,
+)
 from budflow.sandbox.pool import Pool
 from budflow.sandbox.pooled_worker import PooledWorker
 from budflow.sandbox.runners import WorkerKind
@@ -60,6 +66,7 @@ class ExternalDoor:
         try:
             hello = await read_hello(connection)
             grant = self.tickets.redeem(hello.ticket, "external")
+            trust_with_frames(connection)
             link = WorkerLink(connection, self.patience)
             await link.welcome()
         except SandboxWorkerLost:
@@ -88,7 +95,7 @@ async def listening(settings: DaemonSettings, door: ExternalDoor) -> AsyncIterat
     try:
         context.load_cert_chain(settings.listen_certificate, settings.listen_key)
         server = await serve(
-            door.hear, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=5.0, **WORKER_OPTIONS
+            door.hear, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=5.0, **STRANGER_OPTIONS
         )
     except OSError as error:  # ssl.SSLError is one too.
         raise SandboxListenRefused(f"External workers cannot be listened for: {error.strerror or error}.") from error

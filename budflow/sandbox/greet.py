@@ -13,6 +13,7 @@ from budflow.sandbox.incoming import FrameRefused, read_from_worker
 from budflow.sandbox.messages import FRAME_BYTES_MAX, PROTOCOL_VERSION, Hello
 
 HELLO_SECONDS = 5.0
+HELLO_BYTES_MAX = 4_096
 POLICY_VIOLATION = 1008
 #: What a link may do: no compression (its memory), no pings (the protocol's heartbeats), few frames read ahead.
 LINK_OPTIONS: dict[str, Any] = {
@@ -26,20 +27,30 @@ LINK_OPTIONS: dict[str, Any] = {
 }
 
 
+_NEVER_SENT = frozenset({Opcode.PING, Opcode.PONG, Opcode.CONT})
+
+
 class WorkerConnection(ServerConnection):
     """Ends with the first frame that no worker of ours sends: a ping, whose answers it may not read and that pile up
-    here, or a part of a message, of which there could be any number.
+    here, a pong, since nobody pings it, or a part of a message. Of the last two there could be any number.
     """
 
     def process_event(self, event: Event) -> None:
         """See ServerConnection."""
-        if isinstance(event, Frame) and (event.opcode is Opcode.PING or event.opcode is Opcode.CONT or not event.fin):
+        if isinstance(event, Frame) and (event.opcode in _NEVER_SENT or not event.fin):
             self.transport.abort()
             return
         super().process_event(event)
 
 
 WORKER_OPTIONS: dict[str, Any] = {**LINK_OPTIONS, "create_connection": WorkerConnection}
+#: Of strangers there may be many, and each could have its largest frames held here before its ticket is seen.
+STRANGER_OPTIONS: dict[str, Any] = {**WORKER_OPTIONS, "max_size": HELLO_BYTES_MAX}
+
+
+def trust_with_frames(connection: Connection) -> None:
+    """It is no stranger any more: its frames may be as large as those of workers."""
+    connection.protocol.max_message_size = FRAME_BYTES_MAX
 
 
 class NotGreeted(Exception):

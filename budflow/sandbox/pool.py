@@ -118,7 +118,7 @@ class Pool:
         worker.state, worker.idle_since = "idle", self._clock()
         if worker.link.spoiled is not None:
             self._end(worker, "spoiled")
-        elif worker.started is not None and worker.tasks_done >= self._limits.tasks_a_worker:
+        elif worker.tasks_done >= self._limits.tasks_a_worker:
             self._end(worker, "used up")
         self._deal()
 
@@ -133,6 +133,7 @@ class Pool:
         """End those that were idle for too long; their kinds are no longer kept warm."""
         now = self._clock()
         self._used = {kind: at for kind, at in self._used.items() if now - at < self._limits.idle_seconds}
+        self._cooling = {kind: until for kind, until in self._cooling.items() if until > now}
         for worker in [one for one in self._workers if one.state == "idle" and one.started is not None]:
             unused = worker.project is None and worker.kind in self._used
             if now - worker.idle_since >= self._limits.idle_seconds and not unused:

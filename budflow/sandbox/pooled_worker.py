@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from budflow.log import get_log
@@ -46,10 +47,7 @@ class PooledWorker:
     async def run(self, work: Work, asker: Asker) -> None:
         """Have a task done. Raises NotTaken, and what the code ends with."""
         try:
-            # Before the task is sent: it may use the network at once.
-            if self.way_out is not None:
-                await self.way_out.allow(work.network, work.name)
-            await self.link.run(work, asker)
+            await self.link.run(work, asker, partial(self._open_way_out, work))
         except SandboxWorkerLost as error:
             if await self._ran_out_of_memory():
                 raise CodeOutOfMemory(f"The code used more memory than its {work.memory_mb} MB.") from error
@@ -75,6 +73,10 @@ class PooledWorker:
         if self.way_out is not None:
             await self.way_out.close()
         await self.clean()
+
+    async def _open_way_out(self, work: Work) -> None:
+        if self.way_out is not None:
+            await self.way_out.allow(work.network, work.name)
 
     async def _ran_out_of_memory(self) -> bool:
         if self.started is None or not self.link.hung_up:

@@ -23,6 +23,9 @@ ITEM_BYTES_MAX = 1024 * 1024
 NETWORK_HOSTS_MAX = 100
 REQUIREMENTS_MAX = 100
 
+#: A name has up to 253 characters (RFC 1035), and there may be `*.` before it and a port behind.
+Host = Annotated[str, Field(max_length=300)]
+
 
 class Request(BaseModel):
     """One message, of a direction that its group says."""
@@ -57,7 +60,7 @@ class Submit(Request):
     item_count: Index
     items: list[dict[str, Any]]
     requirements: Annotated[list[Short], Field(max_length=REQUIREMENTS_MAX)] = Field(default_factory=list)
-    network: Annotated[list[Short], Field(max_length=NETWORK_HOSTS_MAX)] = Field(default_factory=list)
+    network: Annotated[list[Host], Field(max_length=NETWORK_HOSTS_MAX)] = Field(default_factory=list)
     timeout_seconds: Annotated[float, Field(gt=0, le=86_400, strict=False)]
     memory_mb: Annotated[int, Field(gt=0, le=1_048_576)]
 

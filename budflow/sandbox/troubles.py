@@ -47,7 +47,8 @@ def error_of(trouble: Mapping[str, Any]) -> NodeError:
     if item is not None:
         places.append(f"item {item}")
     message = str(trouble["message"])
-    text = f"{message} ({'; '.join(places)})" if places else message
+    place = f" ({'; '.join(places)})" if places else ""
+    text = message if place and message.endswith(place) else f"{message}{place}"  # Once, where it says so itself.
     told: dict[str, Any] = {"line": line, "item": item, "traceback": list(frames)}
     details: dict[str, Any] = {name: value for name, value in told.items() if value not in (None, [])}
     return ERRORS[trouble["code"]](text, **details)

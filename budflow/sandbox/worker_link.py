@@ -7,6 +7,7 @@ the worker. Documented in docs/task_runner.md.
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -107,16 +108,18 @@ class WorkerLink:
         if self._run is not None:
             self._run.fail(SandboxWorkerLost(f"The sandbox worker was lost. {why}" if why else None))
 
-    async def run(self, work: Work, asker: Asker) -> None:
+    async def run(self, work: Work, asker: Asker, ready: Callable[[], Awaitable[None]]) -> None:
         """Have one task done. Raises NotTaken before it began, and what the code ends with.
 
-        When it is cancelled the worker has a moment to give the task up.
+        `ready` is called when the worker has accepted, so that nothing is left of the task before, and before it gets
+        the code. When this is cancelled the worker has a moment to give the task up.
         """
         if self._run is not None or self.spoiled is not None:
             raise NotTaken
         run = self._run = TaskRun(work, asker, self._answer)
         try:
             await self._offer(run)
+            await ready()
             await self._run_accepted(run)
         except asyncio.CancelledError:
             await self._give_up(run, "cancelled")

@@ -1,5 +1,6 @@
 """Tickets: good once, for a time, for one thing, by one key."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -123,3 +124,27 @@ def test_a_file_that_holds_no_key_is_told(tmp_path: Path) -> None:
         read_key(tmp_path)
     with pytest.raises(SandboxKeyUnreadable, match="cannot be read"):
         read_key(tmp_path / "none")
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_bytes: int) -> bytes:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("budflow.sandbox.access.secrets.token_bytes", full)
+        with pytest.raises(OSError, match="no space"):
+            make_key(tmp_path)
+
+    assert make_key(tmp_path) == read_key(tmp_path), "There is room again."
+
+
+def test_what_a_full_disk_left_of_a_line_hides_no_other(tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    used.write_text("0123456789abcdef01234567 17")
+    first = Tickets(KEY, used=used)
+    ticket = first.issue("external", "p1", 60)
+    used.write_text("0123456789abcdef01234567 1700")
+    first.redeem(ticket, "external")
+
+    with pytest.raises(SandboxTicketRefused):
+        Tickets(KEY, used=used).redeem(ticket, "external")

@@ -212,3 +212,46 @@ async def test_it_listens_with_tls_or_not_at_all(
 def test_settings_refuse_what_they_do_not_know(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="privileged"):
         DaemonSettings.model_validate({"directory": tmp_path, "privileged": True})
+
+
+async def test_it_goes_after_as_many_tasks_as_others(open_sandboxd: OpenSandboxd, tls: dict[str, Any]) -> None:
+    sandboxd = await open_sandboxd(ExternalOnly(), tasks_a_worker=2, **tls)
+    context = ssl.create_default_context(cafile=tls["listen_certificate"])
+    async with connect(f"wss://localhost:{sandboxd.daemon.door.port}", ssl=context, compression=None) as connection:
+        working = asyncio.create_task(honest(FakeWorker(connection, _ticket(sandboxd), WorkerKind(""))))
+        await until(lambda: _workers(sandboxd) == 1)
+        for _ in range(2):
+            assert await values(sandboxd.client.of("p1"), task("x")) == [{"n": 1}]
+
+        await until(lambda: _workers(sandboxd) == 0)
+        with pytest.raises((AssertionError, ConnectionClosed)):  # It is told to drain, or finds that nobody is there.
+            await asyncio.wait_for(working, 5)
+
+
+async def test_a_stranger_has_no_large_frames_held_for_it(sandboxd: Sandboxd, come: Come) -> None:
+    ended = asyncio.Event()
+
+    async def large(worker: FakeWorker) -> None:
+        try:
+            await worker.connection.send("x" * 8_192)
+            await worker.connection.recv()
+        except ConnectionClosed as error:
+            assert error.rcvd is not None
+            assert error.rcvd.code == 1009
+            ended.set()
+
+    await come(_ticket(sandboxd), large)
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_with_its_ticket_its_frames_may_be_large(sandboxd: Sandboxd, come: Come) -> None:
+    async def gives_much(worker: FakeWorker) -> None:
+        await worker.hello()
+        await worker.take()
+        await worker.give({"text": "x" * 1_000_000})
+
+    await come(_ticket(sandboxd), gives_much)
+    await until(lambda: _workers(sandboxd) == 1)
+
+    [value] = await values(sandboxd.client.of("p1"), task("x"))
+    assert len(value["text"]) == 1_000_000

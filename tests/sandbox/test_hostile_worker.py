@@ -107,6 +107,11 @@ async def _pings(worker: FakeWorker) -> None:
     await worker.connection.ping()
 
 
+async def _pongs(worker: FakeWorker) -> None:
+    while True:
+        await worker.connection.pong()
+
+
 async def _sends_in_pieces(worker: FakeWorker) -> None:
     async def pieces() -> AsyncIterator[str]:
         yield '{"type":'
@@ -153,6 +158,7 @@ DEEDS: tuple[Script, ...] = (
     _floods_with_heartbeats,
     _floods_with_empty_results,
     _pings,
+    _pongs,
     _sends_in_pieces,
     _sends_half_a_character,
     _dies,

@@ -119,6 +119,33 @@ async def test_a_task_under_way_when_it_dies_may_be_tried_again(keeper: SandboxK
     await client.close()
 
 
+async def test_code_of_one_that_is_stuck_is_not_waited_for_forever(
+    keeper: SandboxKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budflow.sandbox.connection.PING_SECONDS", 0.1)
+    monkeypatch.setattr("budflow.sandbox.connection.PONG_SECONDS", 0.3)
+    client = SandboxClient(keeper)
+    await client.link("p1")
+    assert keeper.pid is not None
+
+    os.kill(keeper.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(SandboxWorkerLost):
+            await asyncio.wait_for(values(client.of("p1"), task("x")), 10)
+    finally:
+        os.kill(keeper.pid, signal.SIGCONT)
+        await client.close()
+
+
+async def test_a_directory_that_it_cannot_write_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = _settings(tmp_path).model_copy(update={"directory": tmp_path / "file" / "sandbox"})
+
+    async with SandboxKeeper(settings) as keeper:
+        with pytest.raises(SandboxUnavailable, match=r"cannot serve in .*Not a directory"):
+            await keeper.socket()
+
+
 async def test_one_that_cannot_start_is_not_tried_again_and_again(tmp_path: Path) -> None:
     async with SandboxKeeper(DaemonSettings(directory=tmp_path, sandbox="off")) as keeper:
         for _ in range(2):

@@ -68,6 +68,33 @@ async def test_the_hosts_of_a_task_can_be_reached_while_it_runs(open_sandboxd: O
     await until(lambda: way.closed)
 
 
+async def test_what_is_left_of_a_task_does_not_have_the_hosts_of_the_next_one(open_sandboxd: OpenSandboxd) -> None:
+    egress, seen = FakeEgress(), []
+
+    async def cleans_up_first(worker: FakeWorker) -> None:
+        await worker.hello()
+        offer = await worker.receive()
+        seen.append(egress.ways[0].hosts)  # Processes of the task before may live until the offer is accepted.
+        await worker.send("accept", task_id=offer["task_id"])
+        worker.task = await worker.receive()
+        seen.append(egress.ways[0].hosts)
+        await worker.give()
+
+    sandboxd = await open_sandboxd(FakeRunner([cleans_up_first]), egress=egress)
+
+    await values(sandboxd.client.of("p1"), task("x", network=("a.example",)))
+
+    assert seen == [(), ("a.example",)]
+
+
+async def test_the_longest_name_of_a_host_is_taken(open_sandboxd: OpenSandboxd) -> None:
+    egress, host = FakeEgress(), "*." + ".".join(["h" * 62] * 4) + ":8443"
+    sandboxd = await open_sandboxd(FakeRunner(), egress=egress)
+
+    assert await values(sandboxd.client.of("p1"), task("x", network=(host,))) == [{"n": 1}]
+    assert egress.ways[0].allowed[0] == (host,)
+
+
 async def test_it_is_closed_after_a_failure_too(open_sandboxd: OpenSandboxd) -> None:
     async def fails(worker: FakeWorker) -> None:
         await worker.hello()

@@ -1,6 +1,7 @@
 """The requester's link: bound to its ticket's project, strict, and its tasks end with it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -312,6 +313,20 @@ async def test_code_with_parameters_and_items_that_no_frame_holds_is_refused(san
 async def test_an_item_that_no_worker_could_take_is_named(sandboxd: Sandboxd, item: Any, what: str) -> None:
     with pytest.raises(CodeInvalid, match=what):
         await values(sandboxd.client.of("p1"), task("x", [item]))
+
+
+@pytest.mark.parametrize("levels", [190, 198, 205, 250])
+async def test_what_is_nested_too_deeply_ends_its_own_task_and_no_other(sandboxd: Sandboxd, levels: int) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(levels):
+        nested = {"a": nested}
+    link = await sandboxd.client.link("p1")
+
+    for asked in (task("x", [nested]), task("x", params=nested)):
+        with contextlib.suppress(CodeInvalid):
+            await values(sandboxd.client.of("p1"), asked)
+
+    assert await sandboxd.client.link("p1") is link, "Other tasks of the project go by it."
 
 
 async def test_a_later_item_that_no_worker_could_take_is_named_too(open_sandboxd: OpenSandboxd) -> None:

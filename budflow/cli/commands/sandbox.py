@@ -241,7 +241,7 @@ def _become(name: str, directory: Path) -> None:
     except KeyError as error:
         raise UsageError(f"There is no user {name}.", hint="Make one, such as by `useradd --system`.") from error
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.chown(directory, entry.pw_uid, entry.pw_gid)
+    os.chown(directory, entry.pw_uid, entry.pw_gid, follow_symlinks=False)  # Who made it may not be root.
     os.initgroups(name, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)

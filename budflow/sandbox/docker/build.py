@@ -29,7 +29,7 @@ _REFUSALS_MAX = 3
 _HOSTS_MAX = 20
 _UV_SECONDS = 20.0
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_DEFAULT_INDEX = re.compile(r"^--index-url (https?://\S+)$", re.MULTILINE)
+_DEFAULT_INDEX = re.compile(r"^--\S+ (https?://\S+)$", re.MULTILINE)
 _MEBIBYTE = 1024 * 1024
 _CONTAINER = Limits(processes=256, cpus=1.0, tmp_bytes=256 * _MEBIBYTE, open_files=1_024)
 

@@ -67,6 +67,7 @@ class DockerRunner:
         self._watch = Watch(engine, OWNER_LABEL, owner, self._on_event)
         self._looking = asyncio.create_task(self._look())
         self._endings: set[asyncio.Task[None]] = set()
+        self._left: set[str] = set()  # What the engine did not remove when it was asked to.
 
     @classmethod
     async def open(
@@ -132,7 +133,17 @@ class DockerRunner:
         """In a thread. How it ended by itself, just before, is asked first."""
         with contextlib.suppress(SandboxUnavailable):
             worker.found = _end_of(self._engine.state(worker.id))
-        self._engine.remove(worker.id)
+        try:
+            self._engine.remove(worker.id)
+        except SandboxUnavailable:
+            self._left.add(worker.id)
+            raise
+
+    def _remove_left(self) -> None:
+        """In a thread."""
+        for container_id in tuple(self._left):
+            self._engine.remove(container_id)
+            self._left.discard(container_id)
 
     async def image_bytes(self, image: str) -> int:
         """See KeepsImages."""
@@ -186,7 +197,7 @@ class DockerRunner:
         worker.end(End("exited"))
 
     async def _look(self) -> None:
-        """Find containers whose end was missed."""
+        """Find containers whose end was missed, and end those that are still there against our will."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for worker in list(self._workers.values()):
@@ -195,6 +206,9 @@ class DockerRunner:
                         await self._tell_end(worker)
                     except SandboxUnavailable:
                         break
+            if self._left:
+                with contextlib.suppress(SandboxUnavailable):
+                    await self._call(self._remove_left)
 
     async def _tell_end(self, worker: DockerWorker) -> None:
         """Ask how a container ended, if it did."""

@@ -172,7 +172,7 @@ class EgressSocket:
         connection = EgressConnection(self._name)
         try:
             async with contextlib.AsyncExitStack() as stack:
-                stack.callback(writer.close)
+                stack.push_async_callback(self._let_go, writer, connection)
                 try:
                     request = await self._request(reader, connection)
                     upstream = await self._connect(request, connection)
@@ -181,12 +181,27 @@ class EgressSocket:
                     connection.reason = refused.reason
                     await _answer(reader, writer, refused)
                     return
-                stack.callback(upstream[1].close)
+                stack.push_async_callback(self._let_go, upstream[1], connection)
                 await self._relay(request, (reader, writer), upstream, connection)
         except (OSError, asyncio.IncompleteReadError) as error:
             connection.outcome, connection.reason = "failed", str(error)
         finally:
             (self._told or self._egress.on_connection)(connection)
+
+    async def _let_go(self, writer: asyncio.StreamWriter, connection: EgressConnection) -> None:
+        """Close it when what is still to be sent was; who does not read would keep it open for ever, and does not.
+
+        Meanwhile the connection counts as one of those that are open. One that is cut ends at once.
+        """
+        try:
+            if connection.outcome != "cut":
+                writer.close()
+                async with asyncio.timeout(self._egress.limits.idle_seconds):
+                    await writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            writer.transport.abort()
 
     async def _request(self, reader: asyncio.StreamReader, connection: EgressConnection) -> ProxyRequest:
         limits = self._egress.limits

@@ -14,7 +14,8 @@ PORT_MAX = 65_535
 HTTP_PORT = 80
 
 _LINE = re.compile(rb"([A-Z]{1,32}) ([\x21-\x7e]{1,8000}) HTTP/1\.[01]")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
+#: Without the spaces around the value, which a pattern could divide in many ways: it would try them all.
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}):([\t\x20-\x7e\x80-\xff]*)")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*\.?"
 _AUTHORITY = rf"(?P<host>{_NAME}|\[[0-9A-Fa-f:.]{{2,45}}\])"
@@ -70,7 +71,8 @@ def parse_request(head: bytes) -> ProxyRequest:
     rest = found["rest"] or "/"
     path = (rest if rest.startswith("/") else f"/{rest}").encode("ascii")
     shown = host if port == HTTP_PORT else f"{host}:{port}"
-    kept = [b": ".join(header) for header in headers if _goes_on(header[0], headers)]
+    dropped = _of_this_connection(headers)
+    kept = [b": ".join(header) for header in headers if _goes_on(header[0].lower(), dropped)]
     request = [method + b" " + path + b" HTTP/1.1", b"Host: " + shown.encode("ascii"), *kept, b"Connection: close"]
     return ProxyRequest(host, port, b"\r\n".join(request) + b"\r\n\r\n", length)
 
@@ -86,7 +88,7 @@ def _header(line: bytes) -> tuple[bytes, bytes]:
     found = _HEADER.fullmatch(line)
     if found is None:
         raise RequestRefused(400, "A header cannot be read.")
-    return found[1], found[2]
+    return found[1], found[2].strip(b" \t")
 
 
 def _body_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
@@ -103,15 +105,19 @@ def _body_bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return int(lengths[0])
 
 
-def _goes_on(name: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    lowered = name.lower()
+def _of_this_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """The names of headers, in small letters, that are not passed on."""
     named = {
         token.strip().lower()
         for key, value in headers
         if key.lower() in {b"connection", b"proxy-connection"}
         for token in value.split(b",")
     }
-    return lowered not in _HOP_BY_HOP and not lowered.startswith(b"proxy-") and lowered not in named
+    return _HOP_BY_HOP | named
+
+
+def _goes_on(name: bytes, dropped: frozenset[bytes]) -> bool:
+    return name not in dropped and not name.startswith(b"proxy-")
 
 
 def _host(text: str) -> str:

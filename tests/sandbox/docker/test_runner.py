@@ -258,3 +258,30 @@ def test_a_stopped_engine_ends_with_all_its_processes() -> None:
 
     assert not server.directory.exists()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+class Reluctant(Engine):
+    """It does not remove the first container that it is asked to."""
+
+    refused = False
+
+    def remove(self, container_id: str) -> None:
+        if not self.refused:
+            self.refused = True
+            raise SandboxUnavailable("Docker did not remove a container")
+        super().remove(container_id)
+
+
+async def test_a_container_that_could_not_be_removed_is_not_forgotten(
+    docker_server: DockerServer, stand_in: str, sockets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budflow.sandbox.docker.runner.LOOK_SECONDS", 0.05)
+    engine = Reluctant(docker_server.url)
+    runner = await DockerRunner.open(engine, OWNER, Images(engine, tmp_path, None))
+    worker = await runner.start(WorkerKind(stand_in, 64), sockets, code(FOREVER))
+
+    with pytest.raises(SandboxUnavailable):
+        await worker.kill()
+
+    await until(lambda: engine.state(worker.id) is None)
+    await runner.close()

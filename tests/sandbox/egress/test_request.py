@@ -1,6 +1,8 @@
 """What the proxy reads of a request, and everything that it refuses to read."""
 
+import contextlib
 import re
+import time
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -270,3 +272,26 @@ def test_no_text_in_the_place_of_a_host_leads_to_another_one(line: str, text: st
         assert request.host.startswith("api.example")
     else:
         assert request.host.rstrip("]").lstrip("[") in str(text.lower()) or IPv6Address(text.partition("]")[0][1:])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["a:" + " " * 16_000 + "\x01"], id="spaces before what no header may have"),
+        pytest.param(["a: b" + "\t " * 8_000 + "c"], id="spaces in a value"),
+        pytest.param(["a:"] * 5_000, id="headers"),
+        pytest.param(["connection:" + "," * 14] * 600, id="headers named by others"),
+    ],
+)
+def test_no_head_keeps_the_proxy_busy(lines: list[str]) -> None:
+    began = time.process_time()
+    with contextlib.suppress(RequestRefused):
+        parse_request(head("GET http://api.example/ HTTP/1.1", *lines))
+
+    assert time.process_time() - began < 0.2, "Every worker's code waits for it meanwhile."
+
+
+def test_spaces_around_a_value_are_not_part_of_it() -> None:
+    request = parse_request(head("GET http://api.example/ HTTP/1.1", "A: \t b c \t", "B:", "C: \t"))
+
+    assert b"\r\nA: b c\r\nB: \r\nC: \r\n" in request.head
