@@ -18,7 +18,8 @@ TOP_LEVEL = {
 }
 
 # In pieces, so that this file does not hold what it looks for.
-PRIVATE = re.compile("|".join(("/ro" + "ot/", "/wo" + "rk/", "pip" + r"\.conf", "(?<!emit-)(extra-)?index" + "[-_]url")), re.I)
+_PATHS = ("/ro" + "ot/", "/wo" + "rk/", "pip" + r"\.conf")
+PRIVATE = re.compile("|".join((*_PATHS, "(?<!emit-)(extra-)?index" + "[-_]url")), re.I)
 FILE_WIDE = re.compile(r"#\s*(ruff|flake8):\s*noqa|#\s*mypy:|#\s*pylint:\s*(skip-file|disable)")
 IGNORED_TYPE = re.compile(r"#\s*type:\s*ignore(?P<code>\[[\w, -]+\])?(?P<reason>.*)")
 NOQA = re.compile(r"#\s*noqa(?P<code>:\s*[A-Z]+[0-9]+(,\s*[A-Z]+[0-9]+)*)?(?P<reason>.*)")
