@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from budflow.execution.names import ItemView, all_views, error_of, view_at
+from budflow.execution.names import ItemView, Known, all_views, error_of, known_list
 from budflow.execution.produced import Lost, Produced
 from budflow.execution.state import At, FrameId
 from budflow.expressions.evaluate import ExpressionFailed
@@ -31,7 +31,7 @@ NO_ITEMS_HINT = "Read `$node.KEY.items`, which may be empty: `$node.KEY.items.fi
 class NodeView(View):
     """What `$node.KEY` reads: `item`, of which the current one was made, and its `json`; `items`, the data of all.
 
-    `find` gives port and position of the item among `lists`. `known` keeps the data of all while the same node runs.
+    `find` gives port and position of the item among `lists`. `known` keeps what was made of all of them.
     """
 
     __slots__ = ("_find", "_key", "_known", "_lists", "_params", "_run")
@@ -45,7 +45,7 @@ class NodeView(View):
         *,
         params: Mapping[str, Any],
         run: int = 0,
-        known: dict[str, list[Json]] | None = None,
+        known: Known | None = None,
     ) -> None:
         self._key, self._lists, self._find, self._params, self._run = key, lists, find, params, run
         self._known = {} if known is None else known
@@ -85,20 +85,26 @@ class NodeView(View):
                     return error_of(item)
                 return ItemView(item, sum(len(part) for part in self._lists[:port]) + position)
             case "first" | "last":
-                items = chained(self._lists)
-                return view_at(items, 0 if name == "first" else len(items) - 1)
+                return self._end(first=name == "first")
             case "all":
-                return all_views(chained(self._lists))
+                return known_list(self._known, self._key, name, lambda: all_views(chained(self._lists)))
             case "params":
                 return self._params
             case "runs":
                 return [{"index": self._run, "items": self._all_json()}]
         raise KeyError(name)
 
+    def _end(self, *, first: bool) -> ItemView | None:
+        """The first or the last item, without going through the others; None where there is none."""
+        filled = [part for part in self._lists if len(part)]
+        if not filled:
+            return None
+        if first:
+            return ItemView(filled[0].items[0], 0)
+        return ItemView(filled[-1].items[len(filled[-1]) - 1], sum(map(len, filled)) - 1)
+
     def _all_json(self) -> list[Json]:
-        if self._key not in self._known:
-            self._known[self._key] = all_json(chained(self._lists))
-        return self._known[self._key]
+        return known_list(self._known, self._key, "items", lambda: all_json(chained(self._lists)))
 
 
 class NodeViews(Mapping[str, NodeView]):
@@ -106,9 +112,7 @@ class NodeViews(Mapping[str, NodeView]):
 
     __slots__ = ("_at", "_known", "_ordinal", "_produced")
 
-    def __init__(
-        self, produced: Produced, at: At, ordinal: int | None, known: dict[str, list[Json]] | None = None
-    ) -> None:
+    def __init__(self, produced: Produced, at: At, ordinal: int | None, known: Known | None = None) -> None:
         self._produced, self._at, self._ordinal, self._known = produced, at, ordinal, known
 
     def __getitem__(self, key: str) -> NodeView:

@@ -18,6 +18,8 @@ OF_THE_ITEM = frozenset({"item", "binary", "input", "node", "trigger", "error"})
 #: Names that are packed where a node runs in another process: there the others are made again.
 PACKED = frozenset({"execution", "workflow", "batch", "vars", "env"})
 
+#: Lists made for an expression, by node ("" for the input) and key: other items of the same run read them too.
+Known = dict[tuple[str, str], list[Any]]
 #: `$node` as an input item sees it, by its ordinal (None: no item).
 NodesSeen = Callable[[int | None], Mapping[str, Any]]
 
@@ -47,11 +49,11 @@ class ItemView(View):
 class InputView(View):
     """`$input`: what came into the node. `ordinal` is that of the item that is evaluated."""
 
-    __slots__ = ("_items", "_ordinal")
+    __slots__ = ("_items", "_known", "_ordinal")
     FIELDS = ("first", "last", "all", "item", "items")
 
-    def __init__(self, items: Sequence[Item], ordinal: int | None) -> None:
-        self._items, self._ordinal = items, ordinal
+    def __init__(self, items: Sequence[Item], ordinal: int | None, known: Known) -> None:
+        self._items, self._ordinal, self._known = items, ordinal, known
 
     def __getitem__(self, key: str) -> Any:
         match key:
@@ -60,12 +62,19 @@ class InputView(View):
             case "last":
                 return view_at(self._items, len(self._items) - 1)
             case "all":
-                return all_views(self._items)
+                return known_list(self._known, "", key, lambda: all_views(self._items))
             case "item":
                 return None if self._ordinal is None else view_at(self._items, self._ordinal)
             case "items":
-                return all_json(self._items)
+                return known_list(self._known, "", key, lambda: all_json(self._items))
         raise KeyError(key)
+
+
+def known_list(known: Known, node: str, key: str, make: Callable[[], list[Any]]) -> list[Any]:
+    """The list that was made before, or a new one. Raises what making it raises."""
+    if (node, key) not in known:
+        known[node, key] = make()
+    return known[node, key]
 
 
 def files_of(item: Item) -> Json:
@@ -108,6 +117,7 @@ class RunNames:
         batch: Callable[[], Any] | None = None,
     ) -> None:
         self.items, self.nodes, self.trigger, self.batch = items, nodes, trigger, batch
+        self.known: Known = {}
         self.shared = _Shared(self, fixed)
         self._differs = not wanted.isdisjoint(OF_THE_ITEM)
 
@@ -162,7 +172,7 @@ class _OfTheItem(Mapping[str, Any]):
                 raise KeyError(name)
             return run.nodes(ordinal)[key]
         if name == "input":
-            return InputView(run.items, ordinal)
+            return InputView(run.items, ordinal, run.known)
         if ordinal is None:
             if name == "error":
                 return None

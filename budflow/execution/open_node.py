@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from budflow.execution import spill
 from budflow.execution.collected import Collected
 from budflow.execution.lineage import NodeViews
-from budflow.execution.names import RunNames, batch_of
+from budflow.execution.names import Known, RunNames, batch_of
 from budflow.execution.node_log import NodeLog
 from budflow.execution.ports import NOTHING_AROUND
 from budflow.execution.produced import Produced
@@ -284,7 +284,7 @@ class Openings:
 
     def names_of(self, opened: OpenNode, wanted: frozenset[str], items: Sequence[Item] | None = None) -> RunNames:
         """What expressions that read the names in `wanted` see there."""
-        at, known = opened.at, dict[str, list[Json]]()
+        at, known = opened.at, Known()
 
         def nodes(ordinal: int | None) -> NodeViews:
             # Items that are not its inputs have a lineage of their own, which ends here.

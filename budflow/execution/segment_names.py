@@ -11,7 +11,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from budflow.execution.lineage import LineageAmbiguous, NodeView
-from budflow.execution.names import PACKED, RunNames
+from budflow.execution.names import PACKED, Known, RunNames
 from budflow.execution.node_result import NodeRun
 from budflow.expressions.budget import SEED
 from budflow.expressions.evaluate import ExpressionFailed, Scope
@@ -54,7 +54,7 @@ def unpack_names(
     fixed["run_index"] = shape["run_index"]
     fixed[SEED] = f"{shape['effect_scope']}/{shape['path']}"
     read = {key: _Read.of(shipped) for key, shipped in shape["read"].items()}
-    known = dict[str, list[Json]]()
+    known = Known()
 
     def nodes(ordinal: int | None) -> "_Nodes":
         return _Nodes(read, ordinal, known)
@@ -101,7 +101,7 @@ class _Read:
     def of(shape: Json) -> "_Read":
         return _Read(shape, ItemList() if "missing" in shape else decode_items(shape["items"]))
 
-    def view(self, key: str, ordinal: int | None, known: dict[str, list[Json]]) -> NodeView:
+    def view(self, key: str, ordinal: int | None, known: Known) -> NodeView:
         """`$node.KEY` as an input item sees it. Raises what it raised on the other side."""
         if "missing" in self.shape:
             raise _read_error(self.shape["missing"])
@@ -121,7 +121,7 @@ class _Nodes(Mapping[str, NodeView]):
 
     read: Mapping[str, _Read]
     ordinal: int | None
-    known: dict[str, list[Json]]
+    known: Known
 
     def __getitem__(self, key: str) -> NodeView:
         return self.read[key].view(key, self.ordinal, self.known)

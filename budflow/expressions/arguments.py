@@ -7,7 +7,7 @@ from math import isfinite
 from budflow.expressions.budget import Budget, Fault
 from budflow.expressions.compare import has_key
 from budflow.expressions.suggest import did_you_mean, shorten
-from budflow.expressions.values import KEYS, NUMBERS, Sequence, json_of, key, word_of
+from budflow.expressions.values import KEYS, NUMBERS, SETS, Sequence, in_order, json_of, key, word_of
 
 MIDNIGHT = datetime.min.time()
 STEPS_A_WRITING = 8  # What even the smallest value takes to be written as JSON.
@@ -58,7 +58,7 @@ def elements(budget: Budget, values: object) -> Sequence:
     if not isinstance(values, (str, set, frozenset, Mapping)):
         raise Fault(f"{word_of(values)} is not a list", "A value that may be None needs a default: (x or []).")
     budget.elements(len(values))
-    return list(values)
+    return in_order(values) if type(values) in SETS else list(values)
 
 
 def listed(budget: Budget, values: object, what: str = "the argument") -> Sequence:
@@ -66,7 +66,7 @@ def listed(budget: Budget, values: object, what: str = "the argument") -> Sequen
     if not isinstance(values, (list, tuple, set, frozenset)):
         raise Fault(f"{what} must be a list, and this is {word_of(values)}")
     budget.elements(len(values))
-    return values if isinstance(values, (list, tuple)) else list(values)
+    return values if isinstance(values, (list, tuple)) else in_order(values)
 
 
 def mapping(value: object, what: str = "the argument") -> Mapping[object, object]:

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 
 from budflow.expressions.budget import INT_BITS_MAX, Budget, Fault, too_large
@@ -144,7 +144,10 @@ def _sets(budget: Budget, left: object, sign: str, right: object) -> object:
 
 
 def _unsupported(left: object, sign: str, right: object) -> Fault:
+    kinds = {type(left), type(right)}
     hint = "A value that may be None needs a default: (x or 0)." if left is None or right is None else ""
+    if datetime in kinds and kinds & (NUMBERS | {str}):
+        hint = "Write parse_datetime(x) for text." if str in kinds else "Write .plus(days=1), or add duration(days=1)."
     return Fault(f"{word_of(left)} and {word_of(right)} cannot be combined by `{sign}`", hint)
 
 

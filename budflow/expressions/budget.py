@@ -104,13 +104,15 @@ class Budget:
         """Charge a text of this many characters before it is built."""
         if chars > TEXT_CHARS_MAX:
             raise too_large(f"a text of {chars:,} characters", f"{TEXT_CHARS_MAX:,} characters")
-        self.spend(chars // CHARS_A_STEP)
+        if chars > 0:  # Less than nothing would give steps back.
+            self.spend(chars // CHARS_A_STEP)
 
     def elements(self, count: int) -> None:
         """Charge a list, set or dict of this many elements before it is built."""
         if count > ELEMENTS_MAX:
             raise too_large(f"a list of {count:,} elements", f"{ELEMENTS_MAX:,} elements")
-        self.spend(count // ELEMENTS_A_STEP)
+        if count > 0:  # As above.
+            self.spend(count // ELEMENTS_A_STEP)
 
     def scan(self, chars: int) -> None:
         """Charge reading through this many characters once."""

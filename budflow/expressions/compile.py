@@ -81,6 +81,8 @@ HOOKS: Mapping[str, object] = MappingProxyType(
         **{f"_compare_{sign}": comparison for sign, comparison in compare.COMPARISONS.items()},
     }
 )
+# Of all expressions: a copy for each would be most of what it takes. What is sealed has no statement that writes there.
+GLOBALS: dict[str, object] = {**HOOKS, "__builtins__": {}}
 LEAVING: frozenset[type] = frozenset({type(None), bool, str, dict, list})  # Types of results that need no change,
 BUILT_LEAVING: frozenset[type] = LEAVING - CONTAINERS  # and of results that the expression has built itself.
 KEYED_NAMES = frozenset({"node", "secrets"})  # Read by constant keys only, so that what they reach is known beforehand.
@@ -150,7 +152,7 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
         # Evaluating the code makes the function of a trusted lambda around the expression; it does not run the latter.
         code_object = cast("CodeType", compiled.code)  # Never None: the policy raises where RestrictedPython collects.
         get = _getter(*path) if path else None
-        run = _free(get) if get else cast("Run", eval(code_object, {**HOOKS, "__builtins__": {}}))  # noqa: S307  # as said above
+        run = _free(get) if get else cast("Run", eval(code_object, GLOBALS))  # noqa: S307  # as said above
     except Refused as refused:
         _fail(source, refused.message, _offset(code, refused.node), refused.hint)
     except SyntaxError as error:
@@ -330,7 +332,8 @@ def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str], f
         if isinstance(node, ast.Name) and node.id.startswith(DOLLAR):
             name = node.id[len(DOLLAR) :]
             if name not in NAMES and name not in RESERVED_NAMES:
-                raise Refused(node, f"There is no ${name}.", did_you_mean(f"${name}", [f"${known}" for known in NAMES]))
+                near = did_you_mean(f"${name}", [f"${known}" for known in NAMES])
+                raise Refused(node, f"There is no ${name}.", f"{near} A node is read as $node.KEY.")
             if name in KEYED_NAMES and id(node) not in read_by_key:
                 raise Refused(node, f"${name} must be read by a constant key.", f'Write ${name}.key or ${name}["key"].')
             if name == "item" and id(node) not in read_by_key:  # It was the index once, of which some may still think.

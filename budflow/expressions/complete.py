@@ -15,7 +15,7 @@ from budflow.expressions.compile import evaluate_source
 from budflow.expressions.declare import Function
 from budflow.expressions.evaluate import NAMES, RESERVED_NAMES, Scope
 from budflow.expressions.operations import TABLE
-from budflow.expressions.tokenize import CLOSE, OPEN, ExpressionInvalid, read
+from budflow.expressions.tokenize import CLOSE, OPEN, SOURCES_MAX, ExpressionInvalid, read
 from budflow.expressions.values import word_of
 
 Kind = Literal["name", "node", "field", "method", "function"]
@@ -23,9 +23,7 @@ Kind = Literal["name", "node", "field", "method", "function"]
 COMPLETIONS_MAX = 200
 KEYS_READ_MAX = 1_000  # Of one value.
 RECEIVER_CHARS_MAX = 2_000
-WORD = re.compile(r"[A-Za-z_]\w*\Z")
 QUOTED_KEY = re.compile(r"""(\??\.?)\[\s*(["'])([^"'\\\n]*)\Z""")
-WORD_BEFORE = re.compile(r"\$?[A-Za-z_]\w*\Z")
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 SURROGATE = re.compile("[\ud800-\udfff]")  # Half a character: no answer can hold it.
 CLOSING = {")": "(", "]": "[", "}": "{"}
@@ -68,7 +66,7 @@ def complete(text: str, offset: int, seen: Seen) -> Completions:
         start = offset - len(quoted[3])
         fields = _fields(_values(receiver, seen), receiver, seen)
         return _result(start, quoted[3], (_keyed(field, quoted[2]) for field in fields))
-    word = found[0] if (found := WORD.search(code)) else ""
+    word = code[_word_start(code, len(code)) :]
     before, start = code[: len(code) - len(word)], offset - len(word)
     if before.endswith("$"):
         return _result(start - 1, f"${word}", _names())
@@ -116,7 +114,10 @@ def _begin(text: str, offset: int) -> int | None:
     if OPEN not in text:
         return 0
     at = 0
-    while 0 <= (opened := text.find(OPEN, at)) <= offset - len(OPEN):
+    for _ in range(SOURCES_MAX):
+        opened = text.find(OPEN, at)
+        if not 0 <= opened <= offset - len(OPEN):
+            break
         begin = opened + len(OPEN)
         try:
             source = read(text, opened)
@@ -139,17 +140,15 @@ def _receiver(code: str) -> str:
             opened = _opening(code, at - 1, limit)
             if opened is None:
                 return ""
-            at = opened
-            word = WORD_BEFORE.search(code, 0, at)
-            at = word.start() if word else at
+            at = _name_start(code, opened)
         elif char in "\"'":
             opened = code.rfind(char, limit, at - 1)
             return "" if opened < 0 else code[opened:]
         else:
-            word = WORD_BEFORE.search(code, 0, at)
-            if word is None:
+            begin = _name_start(code, at)
+            if begin == at:
                 return ""
-            at = word.start()
+            at = begin
         if code[at - 2 : at] == "?.":
             at -= 2
         elif code[at - 1 : at] == ".":
@@ -157,6 +156,22 @@ def _receiver(code: str) -> str:
         elif code[at - 1 : at] not in CLOSING or code[at : at + 1] not in "([":
             return code[at:]
     return ""
+
+
+def _name_start(code: str, end: int) -> int:
+    """Where the word begins that ends there, with its `$`; `end` where none does."""
+    begin = _word_start(code, end)
+    return begin - 1 if begin < end and code[begin - 1 : begin] == "$" else begin
+
+
+def _word_start(code: str, end: int) -> int:
+    """Where the word begins that ends there; `end` where none does. A pattern would look for it at every place."""
+    begin = end
+    while begin and (code[begin - 1] == "_" or code[begin - 1].isalnum()):
+        begin -= 1
+    while begin < end and not (code[begin] == "_" or (code[begin].isascii() and code[begin].isalpha())):
+        begin += 1
+    return begin
 
 
 def _opening(code: str, at: int, limit: int) -> int | None:

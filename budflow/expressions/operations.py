@@ -11,7 +11,18 @@ from budflow.expressions.compare import has_key
 from budflow.expressions.formats import format_value
 from budflow.expressions.suggest import did_you_mean, shorten
 from budflow.expressions.table import Table, table
-from budflow.expressions.values import OPAQUE_HINT, SEQUENCES, SETS, VALUES, Opaque, checked, json_of, key, word_of
+from budflow.expressions.values import (
+    OPAQUE_HINT,
+    SEQUENCES,
+    SETS,
+    VALUES,
+    Opaque,
+    checked,
+    in_order,
+    json_of,
+    key,
+    word_of,
+)
 from budflow.expressions.views import CALLED_KEYS, Listed, View
 
 TABLE: Table = table()
@@ -96,6 +107,9 @@ def iterate(budget: Budget, value: object, weight: int) -> Iterator[object]:
     if type(value) not in SEQUENCES and type(value) not in SETS and not isinstance(value, (str, Mapping)):
         hint = "A value that may be None needs a default: (x or [])." if value is None else ""
         raise Fault(f"{word_of(value)} cannot be looped over", hint)
+    if type(value) in SETS:
+        budget.spend(len(value))  # type: ignore[arg-type]  # a set
+        value = in_order(value)
     look = TIMED_FROM
     for element in value:  # type: ignore[attr-defined]  # one of the kinds above
         budget.steps -= weight
@@ -171,6 +185,8 @@ def _missing(value: Mapping[object, object], name: object) -> Fault:
 
 
 def _existing(value: Mapping[object, object], name: object) -> str:
+    if type(name) is int and str(name) in value:
+        return f'Keys of data are texts. Write ["{name}"].'
     known = did_you_mean(name, value, label="Keys")
     if isinstance(value, Listed):
         return f"{known} {value.hint}".lstrip()

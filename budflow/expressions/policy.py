@@ -209,10 +209,13 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         node.attr = name
         self.check_attribute(node)
         literal = _literal_type(node.value)
+        receiver = self.visit(node.value)  # First, so that `json.dumps(x)` is told that there is no `json`.
         known = TABLE.method_names if literal is None else TABLE.methods.get(literal, {})
         if name not in known and not (literal is None and name in CALLED_KEYS):
-            raise Refused(node, f"There is no method `{name}`.", FOREIGN.get(name) or did_you_mean(name, known) or None)
-        return "_call_optional_" if optional else "_call_", [self.visit(node.value), ast.Constant(name)]
+            raise Refused(
+                node, f"There is no method `{name}`.", FOREIGN.get(name) or did_you_mean(name, sorted(known)) or None
+            )
+        return "_call_optional_" if optional else "_call_", [receiver, ast.Constant(name)]
 
     # Displays and comprehensions
 

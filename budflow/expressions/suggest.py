@@ -68,10 +68,37 @@ FOREIGN: Mapping[str, str] = MappingProxyType(
         "flat": "Write .flatten().",
         "entries": "Write .items().",
         "format_map": "Write an f-string.",
+        "strftime": 'Write .format("%Y-%m-%d").',
+        "isoformat": "Write .iso().",
+        "avg": "Write .average(key).",
+        "mean": "Write .average(key).",
     }
 )
 KEYWORDS: Mapping[str, str] = MappingProxyType(
-    {"true": "Write True.", "false": "Write False.", "null": "Write None.", "undefined": "Write None."}
+    {
+        "true": "Write True.",
+        "false": "Write False.",
+        "null": "Write None.",
+        "undefined": "Write None.",
+        "json": "Write $json for the item's data; to_json(x) and parse_json(x) write and read JSON.",
+        "JSON": "Write to_json(x), or parse_json(x).",
+        "Object": "Write x.keys(), x.values() or x.items().",
+        "Math": "Write x.round(), x.floor() and their like, or max(a, b).",
+        "math": "Write x.round(), x.floor() and their like, or max(a, b).",
+        "datetime": "Write $now, or parse_datetime(x).",
+        "re": "Write x.regex_find(pattern), or x.regex_replace(pattern, new).",
+    }
+)
+SIGNS: Mapping[str, str] = MappingProxyType(
+    {
+        "=>": "Write [f(x) for x in y].",
+        "===": "Write ==.",
+        "!==": "Write !=.",
+        "&&": "Write `and`.",
+        "||": "Write `or`.",
+        "!": "Write `not x`.",
+        "`": 'Write f"… {x} …".',
+    }
 )
 
 

@@ -67,7 +67,7 @@ def read_time(text: str, *, day_first: bool = False) -> datetime | None:
 
 def is_time(text: str) -> bool:
     """Whether `read_time` reads it, epoch seconds aside."""
-    return not text.strip().isdigit() and read_time(text) is not None
+    return len(text) <= READ_CHARS_MAX and not text.strip().isdigit() and read_time(text) is not None
 
 
 def read_by_pattern(text: str, pattern: str) -> datetime:

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from budflow.errors import BudflowError
-from budflow.expressions.suggest import shorten
+from budflow.expressions.suggest import SIGNS, shorten
 
 OPEN = "{{"
 CLOSE = "}}"
@@ -20,6 +20,7 @@ KEYWORD = "\u01c0"
 MARKERS = frozenset({DOLLAR, OPTIONAL, KEYWORD})
 TEMPLATE_CHARS_MAX = 262_144
 SOURCE_CHARS_MAX = 16_384
+WORD_CHARS_MAX = 1_000
 SOURCES_MAX = 500  # Expressions in one template.
 BRACKET_DEPTH_MAX = 50
 BRACKETS = {")": "(", "]": "[", "}": "{"}
@@ -112,9 +113,10 @@ class _Scanner:
         begin = self.at
         self.code(field_of=None)
         text = self.text[begin : self.at]
-        if not text.strip():
+        code = "".join(self.out)
+        if not code.strip():  # A comment is blank there.
             raise self.error("The expression is empty.", self.start)
-        return Source(text, "".join(self.out), begin, tuple(self.inserted))
+        return Source(text, code, begin, tuple(self.inserted))
 
     def code(self, field_of: str | None) -> None:
         """Copy code up to what ends it: `}}`, or in a field of the f-string with these quotes `}`, `:` or `!`."""
@@ -168,14 +170,22 @@ class _Scanner:
         elif char == "#":
             if in_field:
                 raise self.error("A comment cannot stand in an f-string's field.")
-            end = self.text.find("\n", self.at)
-            end = len(self.text) if end < 0 else end
+            most = self.start + SOURCE_CHARS_MAX + 1
+            end = self.text.find("\n", self.at, most)
+            end = min(len(self.text), most) if end < 0 else end
             self.emit(" " * (end - self.at))
             self.at = end
+        elif (foreign := self.foreign_sign()) is not None:
+            raise self.error(f"`{foreign}` has no meaning here.", hint=SIGNS[foreign])
         elif char in " \t\r\n" or char in OPERATOR_CHARS:
-            self.copy(1)
+            self.copy(2 if self.text.startswith("!=", self.at) else 1)
         else:
             raise self.error(f"{char!r} has no meaning here.")
+
+    def foreign_sign(self) -> str | None:
+        """What stands here and has a meaning in JavaScript only."""
+        found = (sign for sign in SIGNS if self.text.startswith(sign, self.at))
+        return next((sign for sign in found if sign != "!" or not self.text.startswith("!=", self.at)), None)
 
     def name(self) -> None:
         """`$name` → a marked identifier."""
@@ -183,7 +193,8 @@ class _Scanner:
         self.at += 1
         word = self.take_word()
         if not word or not word.isascii() or word[0] == "_":
-            raise self.error("`$` must be followed by a name, such as $json.", begin)
+            hint = "Write $node.KEY for what a node gave." if self.text.startswith("(", self.at) else None
+            raise self.error("`$` must be followed by a name, such as $json.", begin, hint=hint)
         self.emit(DOLLAR + word)
 
     def optional(self) -> None:
@@ -219,6 +230,8 @@ class _Scanner:
         begin = self.at
         while self.at < len(self.text) and ("a" + self.text[self.at]).isidentifier():
             self.at += 1
+            if self.at - begin > WORD_CHARS_MAX:  # Normalising takes the square of the marks in it.
+                raise self.error(f"A name has more than {WORD_CHARS_MAX:,} characters.", begin)
         word = self.text[begin : self.at]
         if word[:1] == "_" or unicodedata.normalize("NFKC", word)[:1] == "_":
             raise self.error(

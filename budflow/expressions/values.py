@@ -97,6 +97,15 @@ def key(value: object) -> object:
     raise Fault(f"{word_of(value)} cannot be a key or an element of a set", "Use text or small numbers.")
 
 
+def in_order(values: object) -> list[object]:
+    """The elements of a set in an order that is the same in every process, which Python's own of texts is not."""
+    elements = cast("frozenset[str]", values)
+    try:
+        return cast("list[object]", sorted(elements))
+    except TypeError:
+        return cast("list[object]", sorted(elements, key=lambda element: (type(element).__name__, str(element))))
+
+
 def weigh(value: object, limit: int = RESULT_CHARS_MAX, budget: Budget | None = None) -> int:
     """How many characters the value would have written out, roughly; shared parts count each time they appear.
 
@@ -150,7 +159,7 @@ def _heavy(limit: int) -> Fault:
 def charge_deep(budget: Budget, value: object) -> int:
     """Charge walking through the whole value; returns its weight."""
     weight = weigh(value, min(RESULT_CHARS_MAX - 1, (budget.steps + 1) * CHARS_A_STEP), budget)
-    budget.spend(weight // CHARS_A_STEP)
+    budget.spend(1 + weight // CHARS_A_STEP)  # Looking at what is small takes its time too.
     return weight
 
 
@@ -199,9 +208,9 @@ def text_of_time(value: object) -> object:
 def plain(value: object, budget: Budget | None = None) -> object:
     """The value as it leaves the expression, as JSON holds it, so that what is read back is what went on.
 
-    Sets and tuples leave as lists, mappings as dicts, datetimes and dates as ISO 8601 text, durations as seconds. A
-    number that JSON cannot hold is a fault. An Opaque leaves only by itself. Containers are the very same objects
-    when nothing in them needs a change. Raises Fault also when the time of the `budget` is up.
+    Sets and tuples leave as lists, mappings as dicts, datetimes and dates as ISO 8601 text, durations as seconds, and
+    keys as text. A number that JSON cannot hold is a fault. An Opaque leaves only by itself. Containers are the very
+    same objects when nothing in them needs a change. Raises Fault also when the time of the `budget` is up.
     """
     if type(value) in SCALARS:
         return _plain_scalar(value)
@@ -220,19 +229,19 @@ def _plain(value: object, made: Made, budget: Budget | None) -> object:
         return _plain_scalar(value)
     if id(value) in made:
         return made[id(value)][0]
-    elements = cast("Sequence", value)
+    elements = cast("Sequence", in_order(value) if kind in SETS else value)
     if budget is not None and (len(elements) >= WEIGHED_A_LOOK or len(made) >= cast("int", made[NEXT_LOOK][0])):
         budget.look()
         made[NEXT_LOOK] = (len(made) + WEIGHED_A_LOOK, None)
     new: object
     if isinstance(value, Mapping):
         mapped = {
-            name: element
+            name if type(name) is str else _plain_key(name): element
             if (kind := type(element)) in UNCHANGED or (kind is int and JSON_INT_MIN <= element <= JSON_INT_MAX)
             else _plain(element, made, budget)
             for name, element in value.items()
         }
-        same = type(value) is dict and all(mapped[name] is element for name, element in value.items())
+        same = type(value) is dict and all(mapped.get(name, mapped) is element for name, element in value.items())
         new = value if same else mapped
     else:
         listed = [
@@ -245,6 +254,11 @@ def _plain(value: object, made: Made, budget: Budget | None) -> object:
         new = value if same else listed
     made[id(value)] = new, value  # The reference keeps the id from being used again.
     return new
+
+
+def _plain_key(name: object) -> str:
+    written = _plain_scalar(name)
+    return written if isinstance(written, str) else json.dumps(written)
 
 
 def _plain_scalar(value: object) -> object:

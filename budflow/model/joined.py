@@ -22,7 +22,9 @@ def with_error(items: ItemList, error: ItemError) -> ItemList:
 
 
 def chained(lists: Sequence[ItemList]) -> Sequence[Item]:
-    """The items of several lists, one list after the other."""
+    """The items of several lists, one list after the other; of a single one its very own."""
+    if len(lists) == 1:
+        return lists[0].items
     if not any(isinstance(part.items, Spilled) for part in lists):
         return [item for part in lists for item in part.items]
     parts: list[Part] = []

@@ -111,7 +111,9 @@ def _error(error: BudflowError, text: str, offset: int | None) -> ExpressionErro
         at = min(max(offset, 0), len(text))
         line = text.count("\n", 0, at) + 1
         position = PositionView(offset=at, line=line, column=at - text.rfind("\n", 0, at))
-    message, hint = _shown(error.message), _shown(error.hint)
+    # In the text as it was given; the message counts from the braces around it.
+    message = error.message.removesuffix(f" (line {error.details.get('line')}, column {error.details.get('column')})")
+    message, hint = _shown(message), _shown(error.hint)
     return ExpressionErrorView(code=error.code, message=message, hint=hint, position=position)
 
 

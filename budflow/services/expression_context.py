@@ -13,7 +13,7 @@ from pydantic import Field
 from budflow.errors import BudflowError
 from budflow.execution.hindsight import Hindsight, look_back
 from budflow.execution.lineage import NO_ITEMS_HINT, LineageAmbiguous, NodeView
-from budflow.execution.names import RunNames
+from budflow.execution.names import Known, RunNames
 from budflow.execution.ports import NOTHING_AROUND
 from budflow.expressions.budget import SEED
 from budflow.expressions.evaluate import NAMES, Scope
@@ -48,6 +48,14 @@ class ContextMissing(BudflowError):
     hint = "Give `execution_id` and `node` together, or neither and `data`."
 
 
+class ItemMissing(BudflowError):
+    """There is no item at this index."""
+
+    code = "expression.item_not_found"
+    http_status = 422
+    hint = "`item_index` counts from 0; without it, it is the first."
+
+
 class SampleData(RequestModel):
     """Data in place of an execution's."""
 
@@ -79,7 +87,20 @@ class Surroundings:
 
 
 async def context_of(services: Services, principal: Principal, request: ExpressionContext) -> Surroundings:
-    """What the request names. Raises ContextMissing, ExecutionNotFound, NodeNotInExecution and JournalTooLong."""
+    """What the request names.
+
+    Raises ContextMissing, ExecutionNotFound, NodeNotInExecution, JournalTooLong and ItemMissing.
+    """
+    place = await _place_of(services, principal, request)
+    count = len(place.items)
+    if 0 < count <= request.item_index:  # Without any, an expression can still be tried.
+        raise ItemMissing(
+            f"There {'is 1 item' if count == 1 else f'are {count:,} items'}: none at {request.item_index}."
+        )
+    return place
+
+
+async def _place_of(services: Services, principal: Principal, request: ExpressionContext) -> Surroundings:
     around = services.supervisor.surroundings if AUTHORING in principal.permissions else NOTHING_AROUND
     if request.execution_id is None:
         if request.node is not None:
@@ -127,15 +148,16 @@ def _sample(data: SampleData, around: Mapping[str, Mapping[str, Any]]) -> Surrou
     if not isinstance(fixed["now"], datetime):
         fixed["now"] = _time(fixed["now"])
     given = {key: ItemList.of(values) for key, values in data.nodes.items()}
+    known = Known()
 
     def nodes(ordinal: int | None) -> Mapping[str, NodeView]:
-        return {key: _sample_view(key, values, ordinal or 0) for key, values in given.items()}
+        return {key: _sample_view(key, values, ordinal or 0, known) for key, values in given.items()}
 
     names = RunNames(frozenset(NAMES), fixed, items, nodes=nodes, trigger=lambda: None)
     return Surroundings(names, items, sorted(given))
 
 
-def _sample_view(key: str, items: ItemList, ordinal: int) -> NodeView:
+def _sample_view(key: str, items: ItemList, ordinal: int, known: Known) -> NodeView:
     """A node whose items were made into those that came in one by one, as far as there are as many."""
 
     def find() -> tuple[int, int]:
@@ -143,7 +165,7 @@ def _sample_view(key: str, items: ItemList, ordinal: int) -> NodeView:
             raise LineageAmbiguous(f"`{key}` has no items in `data.nodes`.", hint=NO_ITEMS_HINT)
         return 0, ordinal if ordinal < len(items) else 0
 
-    return NodeView(key, [items], find, params={})
+    return NodeView(key, [items], find, params={}, known=known)
 
 
 def _time(value: object) -> datetime:

@@ -110,7 +110,8 @@ def _operators() -> str:
 INTRODUCTION = """
 Any string parameter may hold expressions in `{{ }}`, unless the page of the node type calls it *fixed*. A string that
 is exactly one expression keeps the type of its value: `"{{ $json.total * 1.2 }}"` is a number, `"{{ $json.lines }}"` a
-list. In a longer string each value is written out as text.
+list. In a longer string each value is written out as text. A value is JSON once it leaves the expression: times and the
+keys of dicts are text (`{1: "a"}` is read as `["1"]` by later nodes), sets are lists, in the order of their elements.
 
 The syntax is Python's, with `$names` for the data. `x.name` is always data, the value under the key `name`, and
 `x.name(…)` a call of one of the functions below: no method, class or module of Python is ever reached. A missing key

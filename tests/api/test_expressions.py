@@ -90,6 +90,19 @@ async def test_what_it_reads_is_told(server: HttpServer) -> None:
     assert found["uses"] == ["$json", "$node.fetch"]
 
 
+async def test_a_place_is_told_once_and_in_the_text_as_it_was_given(server: HttpServer) -> None:
+    found = await evaluated(server, "$json.a ? 1 : 2", data={"items": [{"a": None}]})
+
+    assert found["error"]["message"] == "`?` has no meaning here."
+    assert found["error"]["position"]["column"] == 9
+
+
+async def test_all_items_are_made_once_for_all_that_read_them(server: HttpServer) -> None:
+    data = {"items": [{"n": n} for n in range(1_000)], "nodes": {"fetch": [{"n": n} for n in range(20_000)]}}
+    for read in ("$input.all", "$input.items", "$node.fetch.all", "$node.fetch.items", "$node.fetch.last"):
+        assert await value(server, f"len([1 for x in range(2000) if {read}])", data=data) == 2_000
+
+
 @pytest.mark.parametrize(
     ("expression", "code", "place"),
     [
@@ -170,6 +183,8 @@ async def test_an_unknown_node_or_execution_is_refused(server: HttpServer) -> No
         ({"execution_id": "exe_none", "node": "double"}, "execution.not_found"),
         ({"execution_id": execution_id}, "expression.context_incomplete"),
         ({"node": "double"}, "expression.context_incomplete"),
+        ({"execution_id": execution_id, "node": "double", "item_index": 3}, "expression.item_not_found"),
+        ({"data": {"items": [{}]}, "item_index": 1}, "expression.item_not_found"),
     ):
         answer = await server.client.post(EVALUATE, json={"expression": "1", **context})
         assert answer.json()["code"] == code

@@ -82,3 +82,10 @@ def test_work_that_has_been_charged_as_a_whole_can_look_too(clock: Clock) -> Non
     clock.milliseconds = MILLISECONDS_MAX
     with pytest.raises(Fault):
         budget.look()
+
+
+def test_nothing_gives_steps_back() -> None:
+    budget = Budget()
+    budget.text(-1_000_000)
+    budget.elements(-1_000_000)
+    assert budget.steps == STEPS_MAX

@@ -1,5 +1,7 @@
 """Completions come from the data that is there and the call table, and say what takes the place of what."""
 
+from time import thread_time
+
 import pytest
 
 from budflow.expressions.complete import Completion, Seen, complete
@@ -69,3 +71,14 @@ def test_a_key_in_brackets_is_closed(seen: Seen) -> None:
 
 def test_nothing_of_a_secret_is_told(seen: Seen) -> None:
     assert at("{{ $secrets.token.| }}", seen)[1] == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 250_000 + "!a", "a" * 250_000, "{{#}}" * 50_000, "$a.a" * 50_000, ")" * 250_000, "('" * 120_000 + "."],
+)
+def test_a_long_text_takes_no_longer_than_reading_it(text: str, seen: Seen) -> None:
+    began = thread_time()
+    complete(text, len(text), seen)
+
+    assert thread_time() - began < 1  # The square of its length would be minutes.

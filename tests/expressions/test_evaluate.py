@@ -142,3 +142,38 @@ def test_times_leave_as_text_so_that_what_is_read_back_is_what_went_on(evaluate:
         "at": "2026-01-31T13:05:09+00:00",
         "all": ["2026-01-31T13:05:09+00:00"],
     }
+
+
+def test_keys_leave_as_text_so_that_what_is_read_back_is_what_went_on(evaluate: Evaluate) -> None:
+    found = evaluate("{1: 'a', 2.5: {None: 'b'}, $now: [{True: 'c'}]}")
+
+    assert found == {"1": "a", "2.5": {"null": "b"}, "2026-01-31T13:05:09+00:00": [{"true": "c"}]}
+    assert evaluate("{1: 'a'}[1]") == "a"
+
+
+def test_a_key_that_was_a_number_says_that_it_is_a_text(scope: Scope) -> None:
+    scope = Scope({"by_id": {"7": "Ada"}}, 0, scope.names)
+    with pytest.raises(ExpressionFailed) as caught:
+        compile_template("{{ $json.by_id[7] }}").evaluate(scope)
+
+    assert 'Write ["7"]' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{t for t in 'gecbfda'}",
+        "[t for t in set('gecbfda')]",
+        "[*{'g', 'e', 'c', 'b', 'f', 'd', 'a'}]",
+        "list(set('gecbfda'))",
+        "set('gecbfda').join('').characters()",
+        "set('gecbfda').union([])",
+        "set('gecbfda').join('', '').characters()",
+    ],
+)
+def test_a_set_has_the_same_order_in_every_process(expression: str, evaluate: Evaluate) -> None:
+    assert evaluate(expression) == ["a", "b", "c", "d", "e", "f", "g"]
+
+
+def test_a_set_of_several_kinds_has_an_order_too(evaluate: Evaluate) -> None:
+    assert evaluate("{'b', 1, None, 'a', 2.5}") == [None, 2.5, 1, "a", "b"]

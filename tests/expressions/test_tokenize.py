@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
+from budflow.expressions.compile import compile_template
 from budflow.expressions.tokenize import (
     MARKERS,
     SOURCE_CHARS_MAX,
@@ -128,3 +129,34 @@ def test_any_string_literal_survives(text: str) -> None:
     [part] = split("{{" + repr(text) + "}}")
     assert isinstance(part, Source)
     assert part.code == repr(text)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("$json.rows.map(r => r.n)", "for x in"),
+        ("$json.a && $json.b", "and"),
+        ("$json.a || 1", "or"),
+        ("!$json.a", "not"),
+        ("$json.a === 1", "=="),
+        ("`Hello ${$json.name}`", 'f"'),
+        ("$('fetch').item", "$node.KEY"),
+        ("json.dumps($json)", "to_json"),
+        ("JSON.stringify($json)", "to_json"),
+        ("re.sub('a', 'b', $json.name)", "regex_replace"),
+        ("$fetch.json.id", "$node.KEY"),
+        ("$now.strftime('%Y')", ".format"),
+    ],
+)
+def test_what_other_languages_write_so_is_told_how_it_is_written_here(expression: str, hint: str) -> None:
+    with pytest.raises(ExpressionInvalid) as caught:
+        compile_template("{{ " + expression + " }}")
+
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "expression", ["1 != 2", "1!=2", "f'{1!r}'", "f'{1 != 2}'", "f'{[1][0]!r:>3}'", "1 == 1", "5 >= 4"]
+)
+def test_signs_that_mean_something_are_left_alone(expression: str) -> None:
+    compile_template("{{ " + expression + " }}")

@@ -112,6 +112,14 @@ EXHAUSTION: tuple[Attempt, ...] = (
         "[parse_json('[1, 2, 3]') for i in range(99999)]",
         "[$now.plus(days=i) for i in range(99999)]",
         "('x' * 1000000).url_encode().url_encode()",
+        "[1 for z in [0] if 'a'.repeat(-10 ** 9) == '' for a in range(999) for b in range(999)]",
+        "('a\\u2028' * 90000).indent('x' * 9000)",
+        "('a' * 90000).wrap(1)",
+        "('\\u0301\\u0323' * 170000).without_accents()",
+        "('http://' + '\\u0301\\u0323' * 30000).url_host()",
+        "('http://a' + '\\u0301\\u0323' * 30000 + '.org').extract_domain()",
+        "[('1' * 2000 + 'x').is_numeric() for i in range(99999)]",
+        "[{'a': i} for i in range(9000)].without({'a': -1}, {'a': -2}, {'a': -3}, {'a': -4}, {'a': -5}, {'a': -6})",
     ),
     *texts(
         "exhaustion",
@@ -154,6 +162,8 @@ EXHAUSTION: tuple[Attempt, ...] = (
         INVALID,
         "{{ 1 }}" * 3000,
         "x" * 300000 + "{{ 1 }}",
+        "{{ a" + "\u0301\u0323" * 90000 + " }}",
+        "{{ # TODO }}",
         "{{ " + "[" * 60 + "]" * 60 + " }}",
     ),
 )

@@ -76,7 +76,7 @@ def compact_deep(budget: Budget, data: Data) -> object:
     return _compacted(data)
 
 
-@method(dict, name="invert", examples=[("{'a': 1, 'b': 2}.invert()", {1: "a", 2: "b"})])
+@method(dict, name="invert", examples=[("{'a': 1, 'b': 2}.invert()", {"1": "a", "2": "b"})])
 def invert(budget: Budget, data: Data) -> dict[object, object]:
     """A dict of the values to their keys; of several equal values the last."""
     budget.elements(len(data))

@@ -220,7 +220,7 @@ def rename_keys(budget: Budget, values: Sequence, names: Mapping[object, object]
     examples=[
         (
             "$json.rows.pivot('city', 'id', 'n')",
-            {"Rome": {1: 2, 3: 4}, "Bern": {2: 3}},
+            {"Rome": {"1": 2, "3": 4}, "Bern": {"2": 3}},
             ROWS,
         )
     ],

@@ -56,7 +56,7 @@ def join(budget: Budget, values: Sequence, separator: str = ",", last: str | Non
     """The elements as one text with the separator between them, and `last` (such as " and ") before the last one."""
     if last is None or len(values) < 2:
         return join_values(budget, separator, values)
-    ordered = list(values)
+    ordered = listed(budget, values)
     return join_values(budget, as_text(last, "last"), [join_values(budget, separator, ordered[:-1]), ordered[-1]])
 
 

@@ -31,7 +31,7 @@ def uuid(budget: Budget, version: int = 4) -> str:
         at = None if budget.around is None else budget.around.names.get("now")
         if not isinstance(at, datetime):
             raise Fault("the time is not known here")
-        drawn = (int(at.timestamp() * 1000) << 80) | (drawn & ((1 << 80) - 1))
+        drawn = ((int(at.timestamp() * 1000) & ((1 << 48) - 1)) << 80) | (drawn & ((1 << 80) - 1))
     drawn = drawn & ~(0xF << 76) & ~(0x3 << 62) | version << 76 | 0x2 << 62
     digits = f"{drawn:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

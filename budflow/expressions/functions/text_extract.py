@@ -1,12 +1,10 @@
 """Text: finding addresses and numbers in it, and taking markup out of it."""
 
-from urllib.parse import SplitResult, urlsplit
-
 from budflow.expressions import regular
 from budflow.expressions.arguments import text as as_text
 from budflow.expressions.budget import ELEMENTS_MAX, Budget, Fault
 from budflow.expressions.declare import method
-from budflow.expressions.suggest import shorten
+from budflow.expressions.functions.urls import split_url
 
 EMAIL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[\pL\pN](?:[\pL\pN-]*[\pL\pN])?\.)+(?:[\pL]{2,}|xn--[A-Za-z0-9-]+)"
 URL = r"""(?i)\b(?:https?|ftp)://[^\s<>"'`{}|\\^]*[^\s<>"'`{}|\\^.,;:!?)\]]"""
@@ -85,7 +83,7 @@ def extract_domain(budget: Budget, text: str) -> str | None:
         found = f"http://{found}"
     urls = _every(budget, URL, found, 1)
     if urls:
-        return _split(urls[0]).hostname
+        return split_url(budget, urls[0]).hostname
     email = extract_email.call(budget, text)
     return None if email is None else str(email).rpartition("@")[2].lower()
 
@@ -98,7 +96,7 @@ def extract_domain(budget: Budget, text: str) -> str | None:
 def extract_url_path(budget: Budget, text: str) -> str | None:
     """The path of the first URL in the text; None when there is none."""
     urls = _every(budget, URL, text, 1)
-    return _split(urls[0]).path or "/" if urls else None
+    return split_url(budget, urls[0]).path or "/" if urls else None
 
 
 @method(str, name="extract_numbers", examples=[("'3 of 1,250.50 at -2°'.extract_numbers()", [3, 1250.5, -2])])
@@ -180,10 +178,3 @@ def _every(budget: Budget, pattern: str, text: str, limit: int = ELEMENTS_MAX) -
     if sign not in text:
         return []
     return [found.text for found in regular.every(budget, pattern, text, limit=limit)]
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError as error:
-        raise Fault(f"{shorten(url, 40)!r} is not a URL: {error}") from None

@@ -2,10 +2,14 @@
 
 import textwrap
 
-from budflow.expressions.arguments import text as as_text, whole
+from budflow.expressions.arguments import listed, text as as_text, whole
 from budflow.expressions.budget import ELEMENTS_MAX, Budget, Fault
 from budflow.expressions.declare import function, method
 from budflow.expressions.values import text_of
+
+LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # Where Python ends a line.
+TAB_CHARS = 8
+COPIED_A_STEP = 2_000  # A word that fills several lines is copied for each of them.
 
 
 @method(str, name="strip", examples=[("'  x '.strip()", "x"), ("'--x-'.strip('-')", "x")])
@@ -101,7 +105,7 @@ def split(budget: Budget, text: str, separator: str | None = None, limit: int = 
 def lines(budget: Budget, text: str) -> list[str]:
     """The lines of the text, without their line breaks."""
     budget.text(len(text))
-    budget.elements(min(text.count("\n") + text.count("\r"), ELEMENTS_MAX))
+    budget.elements(min(_line_breaks(text), ELEMENTS_MAX))
     found = text.splitlines()
     budget.elements(len(found))
     return found
@@ -139,7 +143,7 @@ def concat(budget: Budget, text: str, *others: object) -> str:
 @method(str, name="repeat", examples=[("'ab'.repeat(3)", "ababab")])
 def repeat(budget: Budget, text: str, times: int) -> str:
     """The text so many times in a row."""
-    budget.text(len(text) * whole(times, "times"))
+    budget.text(len(text) * max(whole(times, "times"), 0))
     return text * times
 
 
@@ -201,9 +205,10 @@ def squeeze(budget: Budget, text: str) -> str:
 @method(str, name="wrap", examples=[("'the quick brown fox'.wrap(10)", ["the quick", "brown fox"])])
 def wrap(budget: Budget, text: str, width: int) -> list[str]:
     """Lines of at most so many characters, broken between words."""
-    budget.text(len(text))
-    budget.spend(len(text))
-    made = textwrap.wrap(text, whole(width, "width", low=1, high=10_000))
+    chars, size = whole(width, "width", low=1, high=10_000), len(text) + text.count("\t") * (TAB_CHARS - 1)
+    budget.text(size)
+    budget.spend(size + size**2 // (chars * COPIED_A_STEP))
+    made = textwrap.wrap(text, chars)
     budget.elements(len(made))
     return made
 
@@ -211,8 +216,9 @@ def wrap(budget: Budget, text: str, width: int) -> list[str]:
 @method(str, name="indent", examples=[("'a\\nb'.indent('  ')", "  a\n  b")])
 def indent(budget: Budget, text: str, prefix: str) -> str:
     """The text with the prefix before each of its lines that is not empty."""
-    budget.text(len(text) + (text.count("\n") + text.count("\r") + 1) * len(as_text(prefix)))
-    budget.spend(text.count("\n"))
+    breaks = _line_breaks(text)
+    budget.text(len(text) + (breaks + 1) * len(as_text(prefix)))
+    budget.spend(breaks)
     return textwrap.indent(text, prefix)
 
 
@@ -268,10 +274,9 @@ def join_values(budget: Budget, separator: str, values: object) -> str:
     """The values as texts with the separator between them; for `text.join` and `list.join`."""
     if not isinstance(values, (list, tuple, set, frozenset)):
         raise Fault("join needs a list")
-    budget.elements(len(values))
     texts: list[str] = []
     total = len(as_text(separator)) * len(values)
-    for value in values:
+    for value in listed(budget, values):
         made = text_of(budget, value)
         total += len(made)
         if total > budget.steps * 64:
@@ -279,6 +284,10 @@ def join_values(budget: Budget, separator: str, values: object) -> str:
         texts.append(made)
     budget.text(total)
     return separator.join(texts)
+
+
+def _line_breaks(text: str) -> int:
+    return sum(map(text.count, LINE_BREAKS))
 
 
 def _strip_start(budget: Budget, text: str, chars: str | None) -> str:

@@ -10,6 +10,7 @@ from budflow.expressions.suggest import shorten
 from budflow.expressions.values import Sequence, text_of
 
 URL_CHARS_MAX = 65_536
+FOREIGN_CHARS_MAX = 4_096  # A host is normalised, which takes the square of the marks in it.
 FIELDS_MAX = 1_000
 PARTS = ("scheme", "user", "password", "host", "port", "path", "query", "fragment")
 
@@ -35,7 +36,7 @@ PARTS = ("scheme", "user", "password", "host", "port", "path", "query", "fragmen
 )
 def parse_url(budget: Budget, text: str) -> dict[str, object]:
     """The parts of the URL: scheme, user, password, host, port, path, query (a dict) and fragment."""
-    parts = _split(budget, text)
+    parts = split_url(budget, text)
     try:
         port = parts.port
     except ValueError:
@@ -47,19 +48,19 @@ def parse_url(budget: Budget, text: str) -> dict[str, object]:
 @method(str, name="url_host", examples=[("'https://Example.org:8080/a'.url_host()", "example.org")])
 def url_host(budget: Budget, text: str) -> str | None:
     """The host of the URL in small letters; None when it has none."""
-    return _split(budget, text).hostname
+    return split_url(budget, text).hostname
 
 
 @method(str, name="url_path", examples=[("'https://example.org/a/b?x=1'.url_path()", "/a/b")])
 def url_path(budget: Budget, text: str) -> str:
     """The path of the URL, without its query."""
-    return _split(budget, text).path
+    return split_url(budget, text).path
 
 
 @method(str, name="url_query", examples=[("'https://example.org/?a=1&b=%C3%BC'.url_query()", {"a": "1", "b": "ü"})])
 def url_query(budget: Budget, text: str) -> dict[str, object]:
     """The fields of the URL's query as a dict; a field that is there several times holds a list."""
-    return _query(budget, _split(budget, text).query)
+    return _query(budget, split_url(budget, text).query)
 
 
 @method(str, name="parse_query", examples=[("'a=1&b=2&b=3'.parse_query()", {"a": "1", "b": ["2", "3"]})])
@@ -76,7 +77,7 @@ def parse_query(budget: Budget, text: str) -> dict[str, object]:
 )
 def with_query(budget: Budget, text: str, fields: Mapping[str, object]) -> str:
     """The URL with these fields set in its query; None takes one out."""
-    parts = _split(budget, text)
+    parts = split_url(budget, text)
     query = dict[object, object](_query(budget, parts.query).items())
     for name, value in mapping(fields, "fields").items():
         budget.spend(1)
@@ -89,8 +90,8 @@ def with_query(budget: Budget, text: str, fields: Mapping[str, object]) -> str:
 @method(str, name="join_url", examples=[("'https://example.org/a/b'.join_url('../c')", "https://example.org/c")])
 def join_url(budget: Budget, text: str, reference: str) -> str:
     """The address that a link means on the page of this URL (RFC 3986)."""
-    _split(budget, as_text(reference))
-    _split(budget, text)
+    split_url(budget, as_text(reference))
+    split_url(budget, text)
     return urljoin(text, reference)
 
 
@@ -136,9 +137,12 @@ def build_url(
     return urlunsplit((scheme, f"{where}:{port}" if port else where, rooted, written, quote(fragment)))
 
 
-def _split(budget: Budget, url: str) -> SplitResult:
+def split_url(budget: Budget, url: str) -> SplitResult:
+    """The parts of a URL."""
     if len(url) > URL_CHARS_MAX:
         raise Fault(f"a URL has at most {URL_CHARS_MAX:,} characters", over_budget=True)
+    if not url.isascii() and sum(not char.isascii() for char in url) > FOREIGN_CHARS_MAX:
+        raise Fault(f"a URL has at most {FOREIGN_CHARS_MAX:,} characters beyond ASCII", over_budget=True)
     budget.spend(1 + len(url) // 16)
     try:
         return urlsplit(url.strip())

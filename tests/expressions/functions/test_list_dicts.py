@@ -30,7 +30,7 @@ from tests.expressions.conftest import Evaluate
         ("$json.rows.sort_by('kind', '-n').pluck('n')", [3, 2, 1]),
         (
             "$json.rows.count_by('kind'), $json.rows.sum_by('kind', 'n'), $json.rows.pivot('kind', 'n', 'n').x",
-            [{"x": 2, "y": 1}, {"x": 5, "y": 1}, {3: 3, 2: 2}],
+            [{"x": 2, "y": 1}, {"x": 5, "y": 1}, {"3": 3, "2": 2}],
         ),
         (
             (

@@ -23,6 +23,7 @@ from tests.expressions.conftest import Evaluate
             ["abab", "007", "..7", "7  ", " x "],
         ),
         ("'hello'.truncate(4), 'hello'.truncate(5), 'hello'.truncate(2, '...')", ["hel…", "hello", ".."]),
+        ("'ab'.repeat(-1), 'a\\u2028b'.indent('> ')", ["", "> a\u2028> b"]),
         ("'abc'.reverse(), 'abc'.length(), len('abc')", ["cba", 3, 3]),
         ("'Ünder the Bridge!'.slug()", "ünder-the-bridge"),
         ("'12'.is_digit(), 'ab'.is_alpha(), ''.is_digit()", [True, True, False]),
