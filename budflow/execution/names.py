@@ -118,6 +118,7 @@ class RunNames:
     ) -> None:
         self.items, self.nodes, self.trigger, self.batch = items, nodes, trigger, batch
         self.known: Known = {}
+        self._made: dict[object, object] = {}
         self.shared = _Shared(self, fixed)
         self._differs = not wanted.isdisjoint(OF_THE_ITEM)
 
@@ -126,7 +127,7 @@ class RunNames:
         names = _OfTheItem(self, ordinal) if self._differs else self.shared
         if ordinal is None:
             return Scope({}, 0, names)
-        return Scope(self.items[ordinal].json, ordinal, names)
+        return Scope(self.items[ordinal].json, ordinal, names, self._made)
 
 
 class _Shared(dict[str, Any]):

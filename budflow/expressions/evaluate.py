@@ -40,6 +40,9 @@ NAMES: Mapping[str, str] = MappingProxyType(
 # Names that the language knows and that nothing fills yet: the validator keeps workflows that read them from running.
 RESERVED_NAMES = frozenset({"loop"})
 
+# Names that stand for the same at every item of a node's run: what reads no others is evaluated once for all of them.
+OF_THE_RUN = frozenset({"items", "execution", "workflow", "run_index", "batch", "vars", "env", "now", "today"})
+
 # What Python's operations and the functions of the table raise for data they cannot work with.
 FAILURES = (
     Fault,
@@ -77,11 +80,13 @@ class Scope:
     shared by all items of a run: `{"now": datetime, "node": {"fetch": {"json": {…}, "items": [{…}]}}, …}`.
     Every value is JSON-like data, a datetime or duration, an Opaque, or a Mapping of them, which may load lazily, as
     `names` itself may; where a name differs from item to item (the origin in `$node`), give each item's scope its own.
+    `made` holds what was evaluated once for all items of the run, see `OF_THE_RUN`; None: everything is evaluated anew.
     """
 
     json: Mapping[str, object]
     index: int
     names: Mapping[str, object]
+    made: dict[object, object] | None = None
     draws: int = 0  # Random values its expressions have drawn; see `functions/randoms.py`.
 
 

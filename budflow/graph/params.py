@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
 from budflow.expressions.compile import Template, compile_template
-from budflow.expressions.evaluate import Scope
+from budflow.expressions.evaluate import OF_THE_RUN, Scope
 from budflow.expressions.tokenize import has_expression
 from budflow.graph.shape_problems import said
 from budflow.model.failure import NodeError
@@ -40,7 +40,28 @@ class ParamsTemplate:
 
     def resolve(self, scope: Scope) -> Params:
         """The parameters for one item. Raises ExpressionFailed or ParamsInvalid."""
-        return self.fixed if self.fixed is not None else _validated(self.model, self.build(scope))
+        if self.fixed is not None:
+            return self.fixed
+        if self.names <= OF_THE_RUN:
+            return once_a_run(self, lambda: _validated(self.model, self.build(scope)), scope)
+        return _validated(self.model, self.build(scope))
+
+
+Made = TypeVar("Made")
+
+
+def once_a_run(what: object, make: Callable[[], Made], scope: Scope) -> Made:
+    """What `make` gives, or gave for another item of the run; random values differ from item to item all the same."""
+    if scope.made is None:
+        return make()
+    key = id(what)  # The plan, which has it, outlives the run.
+    if key in scope.made:
+        return cast("Made", scope.made[key])
+    drawn = scope.draws
+    value = make()
+    if scope.draws == drawn:
+        scope.made[key] = value
+    return value
 
 
 def compile_params(model: type[Params], raw: Mapping[str, Any]) -> ParamsTemplate:
@@ -92,8 +113,11 @@ def _builder(value: Any, templates: list[Template], verbatim: frozenset[str] = f
     if isinstance(value, str):
         if not has_expression(value):
             return None
-        templates.append(compile_template(value))
-        return templates[-1].run
+        template = compile_template(value)
+        templates.append(template)
+        if template.names <= OF_THE_RUN:
+            return lambda scope: once_a_run(template, lambda: template.run(scope), scope)
+        return template.run
     if isinstance(value, Mapping):
         built = {key: _builder(inner, templates) for key, inner in value.items() if key not in verbatim}
         changing = [(key, build) for key, build in built.items() if build is not None]

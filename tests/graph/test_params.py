@@ -1,6 +1,7 @@
 """Parameters with expressions: compiled once, evaluated for each item."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pytest
@@ -12,6 +13,7 @@ from budflow.graph.params import ParamsInvalid, compile_params, expression_texts
 from budflow.model.node import Params, Verbatim
 
 CHECKS: list[Any] = []
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Inner(Params):
@@ -144,3 +146,43 @@ def test_what_is_verbatim_is_no_expression_beside_others_that_are() -> None:
     assert template.node_keys == frozenset()
     assert list(expression_texts(raw, Coded)) == [(("given",), "{{ $json.x }}")]
     assert compile_params(Coded, {"code": raw["code"]}).fixed == Coded(code=raw["code"])
+
+
+def scopes(count: int) -> list[Scope]:
+    """Of the items of one run."""
+    made: dict[object, object] = {}
+    names = {"now": NOW, "items": [{"n": n} for n in range(count)], "_seed": "exe_1/a"}
+    return [Scope({"n": n}, n, names, made) for n in range(count)]
+
+
+def test_parameters_that_are_the_same_for_every_item_are_evaluated_once_for_all() -> None:
+    template = compile_params(Sample, {"any": "{{ $items.sum('n') }}", "count": "{{ $items.length() }}"})
+    CHECKS.clear()
+
+    first, *others = [template.resolve(scope) for scope in scopes(5)]
+
+    assert (first.model_dump()["any"], CHECKS) == (10, [5])
+    assert all(other is first for other in others)
+
+
+def test_a_part_that_is_the_same_for_every_item_is_evaluated_once_beside_one_that_is_not() -> None:
+    template = compile_params(Sample, {"any": ["{{ $items }}", "{{ $json.n }}"]})
+
+    first, second = [template.resolve(scope).model_dump(mode="python")["any"] for scope in scopes(2)]
+
+    assert [first[1], second[1]] == [0, 1]
+    assert first[0] == second[0] == [{"n": 0}, {"n": 1}]
+
+
+def test_random_values_differ_from_item_to_item_all_the_same() -> None:
+    template = compile_params(Sample, {"any": "{{ uuid() }}"})
+
+    assert len({str(template.resolve(scope).model_dump()["any"]) for scope in scopes(5)}) == 5
+
+
+def test_another_run_evaluates_anew() -> None:
+    template = compile_params(Sample, {"count": "{{ $items.length() }}"})
+
+    counts = [template.resolve(scopes(count)[0]).model_dump()["count"] for count in (2, 3)]
+
+    assert counts == [2, 3]
