@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -204,7 +205,8 @@ async def _spawn(launch: Launch, filter_bytes: bytes, program: Sequence[str]) ->
             os.write(go, b"!")  # Not before: one that ends at once would be gone, and its number another's.
         except BaseException as error:
             with suppress(ProcessLookupError):
-                process.kill()
+                # All of it: of a bubblewrap that is ended just now, the child waits for a word of it for ever.
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             if isinstance(error, asyncio.IncompleteReadError | ProcessLookupError):
                 raise SandboxUnavailable(f"bubblewrap made no sandbox here: {await told.text()}") from error

@@ -162,6 +162,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(runner: ProcessRunner, t
             await (await start).kill()  # It was too late.
 
     assert (await runner.describe())["workers"] == 0
+    await until(lambda: not left_of(os.getpid()))
 
 
 async def test_it_says_what_it_is(runner: ProcessRunner) -> None:
