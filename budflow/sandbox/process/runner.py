@@ -8,7 +8,8 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
@@ -186,14 +187,16 @@ async def _spawn(launch: Launch, filter_bytes: bytes, program: Sequence[str]) ->
         waiting, go = os.pipe()
         stack.callback(os.close, go)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command(launch, Descriptors(inner, stage, program_filter, writing, waiting), program),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env={"PATH": os.environ.get("PATH", os.defpath)},
-                pass_fds=(inner, stage, program_filter, writing, waiting),
-                start_new_session=True,
+            process = await _created(
+                asyncio.create_subprocess_exec(
+                    *command(launch, Descriptors(inner, stage, program_filter, writing, waiting), program),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    env={"PATH": os.environ.get("PATH", os.defpath)},
+                    pass_fds=(inner, stage, program_filter, writing, waiting),
+                    start_new_session=True,
+                )
             )
         finally:
             os.close(writing)
@@ -204,14 +207,28 @@ async def _spawn(launch: Launch, filter_bytes: bytes, program: Sequence[str]) ->
             handle = os.pidfd_open(told_of_it["child-pid"])
             os.write(go, b"!")  # Not before: one that ends at once would be gone, and its number another's.
         except BaseException as error:
-            with suppress(ProcessLookupError):
-                # All of it: of a bubblewrap that is ended just now, the child waits for a word of it for ever.
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _killed(process)
             if isinstance(error, asyncio.IncompleteReadError | ProcessLookupError):
                 raise SandboxUnavailable(f"bubblewrap made no sandbox here: {await told.text()}") from error
             raise
         return StartedProcess(process, handle, launch.group, told)
+
+
+async def _created(creating: Coroutine[Any, Any, Process]) -> Process:
+    """The process; one that is there when its start is cancelled is killed with all that it has started."""
+    task = asyncio.ensure_future(creating)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await _killed(await task)
+        raise
+
+
+async def _killed(process: Process) -> None:
+    """All of its group: of a bubblewrap that ends as it starts, the child waits for a word of it for ever."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _memory_file(stack: ExitStack, data: bytes) -> int:
