@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from budflow.model.failure import NodeError
 from budflow.model.sandbox import CodeInvalid
@@ -62,22 +61,6 @@ class Signature:
 
     parameters: Mapping[str, Parameter]
     open: bool = False
-
-    def to_json_schema(self) -> dict[str, Any]:
-        """The arguments as a JSON Schema."""
-        names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
-        properties: dict[str, Any] = {}
-        for parameter in self.parameters.values():
-            kinds = [names.get(kind, "null") for kind in parameter.kinds or ()]
-            kinds = [kind for kind in kinds if kind != "integer" or "number" not in kinds]
-            properties[parameter.name] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
-        required = [name for name, parameter in self.parameters.items() if parameter.required]
-        return {
-            "type": "object",
-            "required": required,
-            "properties": properties,
-            "additionalProperties": self.open,
-        }
 
 
 @lru_cache(maxsize=CODES_KEPT)

@@ -7,7 +7,6 @@ import pytest
 from budflow.graph.validate import check
 from budflow.model.problem import Problem
 from budflow.nodes.code import function as subject
-from budflow.nodes.code.signature import signature_of
 from tests.nodes.fake_sandbox import FakeSandbox
 from tests.nodes.harness import LIBRARY, run
 
@@ -117,14 +116,3 @@ def test_code_without_a_function_to_call_is_a_problem(code: str) -> None:
 
 def test_code_that_does_not_compile_is_one_problem_whatever_its_arguments() -> None:
     assert [problem.code for problem in problems("def main(:", x=1)] == ["code.invalid"]
-
-
-def test_the_signature_is_a_schema() -> None:
-    schema = signature_of(PRICE).to_json_schema()
-
-    assert schema == {
-        "type": "object",
-        "required": ["net"],
-        "properties": {"net": {"type": "number"}, "vat": {"type": "number"}, "note": {"type": ["string", "null"]}},
-        "additionalProperties": False,
-    }
