@@ -13,7 +13,7 @@ import ray
 
 from budflow.errors import BudflowError
 from budflow.execution.environment import keeping_back
-from ray_jobs.sandbox_place import RESOURCE, SandboxPlace, lent
+from ray_jobs.sandbox_address import RESOURCE, lent
 
 LOCAL = "local"
 NAMESPACE = "budflow"
@@ -59,9 +59,9 @@ class Cluster:
         *,
         dashboard: bool,
         num_cpus: int | None = None,
-        sandbox: SandboxPlace | None = None,
+        sandbox: Path | None = None,
     ) -> None:
-        """`num_cpus` and `sandbox`, where sandboxd of this machine is, are for a Ray that is started."""
+        """`num_cpus` and `sandbox`, the directory of this machine's sandboxd, are for a Ray that is started."""
         self._sandbox = sandbox
         self._address, self._dashboard, self._num_cpus = address, dashboard, num_cpus
         self._directory = _directory(data_dir) if address == LOCAL else None

@@ -62,7 +62,8 @@ def open_ray(
     from ray_jobs.join import find  # noqa: PLC0415 - imports ray, as said above
 
     if settings.ray_address == LOCAL:
-        sandbox = SandboxPlace.wanted(settings)
+        place = SandboxPlace.wanted(settings)
+        sandbox = None if place is None else place.directory
         cluster = Cluster(
             LOCAL, settings.data_dir, dashboard=settings.ray_dashboard, num_cpus=num_cpus, sandbox=sandbox
         )
@@ -109,7 +110,8 @@ def open_tasks(settings: Settings) -> "TaskExecutor":
     try:
         if settings.ray_address == LOCAL:
             # Nobody starts a sandboxd for it: one that runs already can be used.
-            sandbox = None if settings.sandbox_address is None else SandboxPlace.wanted(settings)
+            place = None if settings.sandbox_address is None else SandboxPlace.wanted(settings)
+            sandbox = None if place is None else place.directory
             cluster = Cluster(LOCAL, settings.data_dir, dashboard=False, sandbox=sandbox)
             joined = cluster.start()
         else:

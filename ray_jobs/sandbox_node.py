@@ -17,7 +17,7 @@ from budflow.sandbox.client import ProjectSandbox
 from budflow.sandbox.connection import Connection, Refused, connect_with
 from budflow.sandbox.doorbell import ring
 from budflow.sandbox.image_requests import NODE
-from ray_jobs.sandbox_place import ADDRESS_VARIABLE, DEFAULT_ADDRESS, PREFIX
+from ray_jobs.sandbox_address import ADDRESS_VARIABLE, DEFAULT_ADDRESS, PREFIX
 
 T = TypeVar("T")
 

@@ -1,8 +1,6 @@
-"""Where the sandboxd of a Ray node is, as its processes are told by their environment; it imports no Ray."""
+"""The sandbox as a process of Ray has it; it imports no Ray until code runs."""
 
-import json
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +8,7 @@ from typing import Any
 from budflow.model.sandbox import SandboxCapability
 from budflow.sandbox.open import daemon_settings
 from budflow.settings import Settings
-
-#: The resource of Ray nodes that have a sandboxd.
-RESOURCE = "sandbox"
-#: What Ray reads when a node starts, so that the agent of the node loads the plugin.
-PLUGINS_VARIABLE = "RAY_RUNTIME_ENV_PLUGINS"
-PLUGIN = {"class": "ray_jobs.sandbox_env.SandboxEnv"}
-#: The address of the node's sandboxd: `unix:` and the path of its socket, beside which stands its key.
-ADDRESS_VARIABLE = "BUDFLOW_SANDBOX_ADDRESS"
-DEFAULT_ADDRESS = "unix:/run/budflow/sandboxd.sock"
-PREFIX = "unix:"
-SOCKET_FILE = "sandboxd.sock"
+from ray_jobs.sandbox_address import DEFAULT_ADDRESS, directory_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +23,10 @@ class SandboxPlace:
         if settings.sandbox == "off":
             return None
         if settings.sandbox_address is not None:
-            return SandboxPlace(_directory(settings.sandbox_address))
+            return SandboxPlace(directory_of(settings.sandbox_address))
         if settings.ray_address == "local":
             return SandboxPlace(daemon_settings(settings).directory)
-        return SandboxPlace(_directory(DEFAULT_ADDRESS))
+        return SandboxPlace(directory_of(DEFAULT_ADDRESS))
 
     def of(self, project_id: str) -> SandboxCapability:
         """See Sandbox."""
@@ -52,31 +40,3 @@ class SandboxPlace:
 
     async def serve_others(self) -> None:
         """See Sandbox. It is started elsewhere."""
-
-
-@contextmanager
-def lent(environment: MutableMapping[str, str], place: SandboxPlace | None) -> Iterator[None]:
-    """For a Ray that is started here: it loads the plugin, and its processes know where sandboxd is. None: nothing."""
-    added = {} if place is None else _added(environment, place)
-    before = {name: environment.get(name) for name in added}
-    environment.update(added)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del environment[name]
-            else:
-                environment[name] = value
-
-
-def _directory(address: str) -> Path:
-    return Path(address.removeprefix(PREFIX)).parent
-
-
-def _added(environment: Mapping[str, str], place: SandboxPlace) -> dict[str, str]:
-    plugins = [plugin for plugin in json.loads(environment.get(PLUGINS_VARIABLE) or "[]") if plugin != PLUGIN]
-    return {
-        PLUGINS_VARIABLE: json.dumps([*plugins, PLUGIN]),
-        ADDRESS_VARIABLE: f"{PREFIX}{place.directory / SOCKET_FILE}",
-    }

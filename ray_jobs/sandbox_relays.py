@@ -19,8 +19,8 @@ from budflow.log import get_log
 from budflow.model.sandbox import SandboxBusy, SandboxUnavailable, SandboxWorkerLost
 from ray_jobs.living_nodes import LivingNodes
 from ray_jobs.placement import NODE_DIGITS, RayNode
+from ray_jobs.sandbox_address import RESOURCE
 from ray_jobs.sandbox_env import NO_IMAGE, runtime_env, short
-from ray_jobs.sandbox_place import RESOURCE
 from ray_jobs.sandbox_prepare import prepare_sandbox_image_task
 from ray_jobs.sandbox_relay import SandboxRelay
 

@@ -15,7 +15,7 @@ from typer.main import get_command
 from budflow.cli.main import app, load_command
 from budflow.settings import Settings
 from budflow.storage.blobs.place import read_blob_url
-from ray_jobs.sandbox_place import PLUGIN
+from ray_jobs.sandbox_address import PLUGIN
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))

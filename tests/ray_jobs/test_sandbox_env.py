@@ -14,6 +14,7 @@ from ray._private.runtime_env.uri_cache import URICache
 
 from budflow.model.sandbox import SandboxUnavailable
 from ray_jobs import sandbox_node
+from ray_jobs.sandbox_address import PLUGIN, PLUGINS_VARIABLE
 from ray_jobs.sandbox_env import (
     IMAGE_VARIABLE,
     NAME,
@@ -22,7 +23,6 @@ from ray_jobs.sandbox_env import (
     runtime_env,
     short,
 )
-from ray_jobs.sandbox_place import PLUGIN, PLUGINS_VARIABLE
 from tests.until import until
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

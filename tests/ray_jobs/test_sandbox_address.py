@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.sandbox_place import ADDRESS_VARIABLE, PLUGIN, PLUGINS_VARIABLE, SandboxPlace, lent
+from ray_jobs.sandbox_address import ADDRESS_VARIABLE, PLUGIN, PLUGINS_VARIABLE, lent
 
-PLACE = SandboxPlace(Path("/run/budflow-sandbox"))
+DIRECTORY = Path("/run/budflow-sandbox")
 
 
 def test_a_ray_that_is_started_loads_the_plugin_and_knows_sandboxd() -> None:
     environment: dict[str, str] = {}
 
-    with lent(environment, PLACE):
+    with lent(environment, DIRECTORY):
         assert json.loads(environment[PLUGINS_VARIABLE]) == [PLUGIN]
         assert environment[ADDRESS_VARIABLE] == "unix:/run/budflow-sandbox/sandboxd.sock"
 
@@ -25,7 +25,7 @@ def test_plugins_of_the_operator_are_loaded_too() -> None:
     before = {PLUGINS_VARIABLE: json.dumps([theirs, PLUGIN]), ADDRESS_VARIABLE: "unix:/other.sock"}
     environment = dict(before)
 
-    with pytest.raises(RuntimeError), lent(environment, PLACE):
+    with pytest.raises(RuntimeError), lent(environment, DIRECTORY):
         assert json.loads(environment[PLUGINS_VARIABLE]) == [theirs, PLUGIN]
         raise RuntimeError("Ray did not start.")
 
