@@ -7,11 +7,11 @@ again, it hears of it.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from budflow.errors import BudflowError
 from budflow.execution.held import CallKey, ErrorRun, Held, Spawn
@@ -83,9 +83,11 @@ class Children:
         look: Callable[[], None],
         stored: Callable[[str], AbstractContextManager[None]],
         spread: Spread,
+        surroundings: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._plans, self._runner, self._launch, self._cancel = plans, runner, launch, cancel
         self._spawn, self._look, self._stored, self._spread = spawn, look, stored, spread
+        self._surroundings = surroundings
 
     def call(self, parent: Held, call: ChildCall) -> None:
         """Start a child; one that cannot be started is told to the parent as having failed."""
@@ -135,7 +137,7 @@ class Children:
         )
         items = ItemList.of([told])
         try:
-            follower = replace(follower, limit=limit_of(error_plan, follower, items))
+            follower = replace(follower, limit=limit_of(error_plan, follower, items, self._surroundings))
         except BudflowError as error:
             log.warning("error_workflow.unlimited", workflow=wanted, execution=execution.id, error=str(error))
         return ErrorRun(follower, e.Admitted(now, trigger.key, "error", f"execution:{execution.id}", items))
@@ -187,7 +189,7 @@ class Children:
             scope=hashlib.sha256(f"{above.effect_scope}/{path}/{call.call}".encode()).hexdigest()[:32],
             traceparent=traceparent_of(execution_id, above.traceparent),
         )
-        limit = limit_of(plan, execution, items)
+        limit = limit_of(plan, execution, items, self._surroundings)
         stays = limit is None and self._spread.stays(parent, call)
         if not stays:  # It waits for its turn like any other; who is called is never dropped.
             execution = replace(execution, limit=limit, status="queued", started_at=None, runner=None, token=0)

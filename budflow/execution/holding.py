@@ -94,10 +94,11 @@ class Holding:
     ) -> None:
         self._store, self.executor, self._runner, self.figures = store, executor, runner, figures
         self._resume_url, self._spawn, self._freed, self._look = resume_url, spawn, freed, look
-        self._surroundings = surroundings
         self._credentials, self._wakes, self._watched = credentials, wakes, watched
-        self._spread = spread
-        self._children = Children(plans, runner, self._launch_child, cancel, spawn, self._look, self.stored, spread)
+        self._spread, self._surroundings = spread, surroundings
+        self._children = Children(
+            plans, runner, self._launch_child, cancel, spawn, self._look, self.stored, spread, surroundings
+        )
         self.held: dict[str, Held] = {}
         self.dropped: set[str] = set()
         self.starting: set[str] = set()

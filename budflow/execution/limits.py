@@ -1,6 +1,8 @@
 """The group that an execution counts in, from its workflow's settings and what its trigger brings in."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -23,24 +25,34 @@ class ConcurrencyKeyFailed(BudflowError):
     hint = "Look at `settings.concurrency_key` and at the first item; `$json?.field` is null where a field is missing."
 
 
-def limit_of(plan: Plan, execution: Execution, items: ItemList) -> Limit | None:
+def limit_of(
+    plan: Plan, execution: Execution, items: ItemList, surroundings: Mapping[str, Mapping[str, Any]]
+) -> Limit | None:
     """The limit of an execution that is to be admitted with `items`; None where the workflow sets none.
 
-    Raises ConcurrencyKeyFailed.
+    `surroundings` is what expressions may read of the server: see Work. Raises ConcurrencyKeyFailed.
     """
     settings = plan.settings
     if settings.concurrency_key is None:
         if settings.max_concurrency is None:
             return None
         return Limit(f"workflow:{execution.workflow_id}", settings.max_concurrency, settings.concurrency_policy)
-    value = _value(settings.concurrency_key, plan, execution, items)
+    value = _value(settings.concurrency_key, plan, execution, items, surroundings)
     key = f"{execution.workflow_id}:{_text(value)}"
     return Limit(key, settings.max_concurrency or 1, settings.concurrency_policy)
 
 
-def _value(text: str, plan: Plan, execution: Execution, items: ItemList) -> object:
+def _value(
+    text: str, plan: Plan, execution: Execution, items: ItemList, surroundings: Mapping[str, Mapping[str, Any]]
+) -> object:
     names = {
-        "execution": {"id": execution.id, "mode": execution.mode, "started_at": execution.created_at},
+        **surroundings,
+        "execution": {
+            "id": execution.id,
+            "mode": execution.mode,
+            "started_at": execution.created_at,
+            "workflow_version": execution.version,
+        },
         "workflow": {"id": execution.workflow_id, "name": plan.name, "version": execution.version},
     }
     first = items.items[0].json if len(items) else {}

@@ -73,7 +73,8 @@ def ordered(compare: Callable[[Any, Any], object], sign: str) -> Comparison:
         try:
             return bool(compare(left, right))
         except TypeError:
-            raise Fault(f"{word_of(left)} and {word_of(right)} cannot be compared by `{sign}`") from None
+            words = f"{word_of(left)} and {word_of(right)}"
+            raise Fault(f"{words} cannot be compared by `{sign}`", _advice_on({type(left), type(right)})) from None
 
     return comparison
 
@@ -86,6 +87,15 @@ def chain(budget: Budget, left: object, *links: tuple[str, Callable[[], object]]
             return False
         left = right
     return True
+
+
+def _advice_on(kinds: set[type]) -> str:
+    """How values of these two types could be compared."""
+    if type(None) in kinds:
+        return "A value that may be None needs a default: (x or 0)."
+    if str not in kinds:
+        return ""
+    return "Write float(x) to compare text as a number." if kinds & NUMBERS else "Write parse_datetime(x) for text."
 
 
 def _is(budget: Budget, left: object, right: object) -> bool:

@@ -7,7 +7,7 @@ A plain path such as `$json.a.b[0]` becomes a getter instead, which reads throug
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from sys import getsizeof
 from types import CodeType, MappingProxyType
 from typing import NoReturn, TypeAlias, cast
 
@@ -15,10 +15,13 @@ from RestrictedPython.compile import compile_restricted_eval
 
 from budflow.expressions import arithmetic, compare, operations
 from budflow.expressions.budget import STEPS_MAX, Budget
-from budflow.expressions.evaluate import FAILURES, NAMES, RESERVED_NAMES, Scope, failed
+from budflow.expressions.cache import TextCache
+from budflow.expressions.evaluate import FAILURES, Scope, failed
+from budflow.expressions.foreign import advice_on
 from budflow.expressions.policy import ExpressionPolicy
+from budflow.expressions.references import references_of
 from budflow.expressions.seal import Refused, check_sealed
-from budflow.expressions.suggest import did_you_mean, shorten
+from budflow.expressions.suggest import shorten
 from budflow.expressions.tokenize import (
     DOLLAR,
     ExpressionInvalid,
@@ -42,8 +45,13 @@ from budflow.expressions.values import (
 
 AST_DEPTH_MAX = 100
 AST_NODES_MAX = 2_000
+TEXT_NODES_MAX = 8_000  # Of all expressions of a text: compiling them takes 0.2 s at worst.
 CACHED_TEMPLATES_MAX = 2_048
-CACHED_CHARS_MAX = 32_768  # Of a text whose template is cached.
+CACHED_BYTES_MAX = 33_554_432  # Of all cached templates.
+TEMPLATE_BYTES_MAX = 1_048_576  # Of one that is cached.
+# What a compiled expression takes, as measured: a short text can hold 500 of them, a long one none.
+EXPRESSION_BYTES = 1_536
+NODE_BYTES = 96
 
 Run: TypeAlias = Callable[[Scope, Budget], object]
 Step: TypeAlias = tuple[Callable[[object, object], object], object]
@@ -85,7 +93,6 @@ HOOKS: Mapping[str, object] = MappingProxyType(
 GLOBALS: dict[str, object] = {**HOOKS, "__builtins__": {}}
 LEAVING: frozenset[type] = frozenset({type(None), bool, str, dict, list})  # Types of results that need no change,
 BUILT_LEAVING: frozenset[type] = LEAVING - CONTAINERS  # and of results that the expression has built itself.
-KEYED_NAMES = frozenset({"node", "secrets"})  # Read by constant keys only, so that what they reach is known beforehand.
 # Nodes that only hand data through, so that a result made of them needs no weighing.
 PASSING = (
     *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Attribute, ast.Subscript, ast.IfExp, ast.BoolOp),
@@ -106,6 +113,7 @@ class Expression:
     secret_slots: frozenset[str]
     run: Run
     builds: bool
+    nodes: int
     get: Callable[[Scope], object] | None = None
 
 
@@ -115,6 +123,7 @@ class Template:
 
     `names` are the `$names` it uses, without `$`; `node_keys` the keys K it reads as `$node.K`, `secret_slots` those
     that it reads as `$secrets.K`. `joined` says that its expressions stand within a text, which no secret can become.
+    `size_bytes` is about what its expressions take of memory.
     """
 
     text: str
@@ -123,6 +132,7 @@ class Template:
     secret_slots: frozenset[str]
     run: Callable[[Scope], object] = field(repr=False, compare=False)
     joined: bool = False
+    size_bytes: int = field(default=0, compare=False)
 
     def evaluate(self, scope: Scope) -> object:
         """The value for one item; of a text that is exactly one expression with its own type, else text.
@@ -135,7 +145,42 @@ class Template:
 
 def compile_template(text: str) -> Template:
     """The template of a text; raises ExpressionInvalid with the offset of what is wrong. Results are cached."""
-    return _cached_template(text) if len(text) <= CACHED_CHARS_MAX else _template(text)
+    return _cached(text)
+
+
+def compile_anew(text: str) -> Template:
+    """The same, past the cache."""
+    if not has_expression(text):
+        return Template(text, frozenset(), frozenset(), frozenset(), lambda scope: text)
+    parts: list[str | Expression] = []
+    nodes = 0
+    for part in split(text):
+        parts.append(part.text if isinstance(part, Literal) else compile_source(part))
+        nodes += parts[-1].nodes if isinstance(parts[-1], Expression) else 0
+        if nodes > TEXT_NODES_MAX and isinstance(part, Source):
+            _fail(part, "With this one, the expressions of the text are too long together.", 0, "Use a code node.")
+    expressions = [part for part in parts if isinstance(part, Expression)]
+    names = frozenset().union(*(expression.names for expression in expressions))
+    node_keys = frozenset().union(*(expression.node_keys for expression in expressions))
+    secret_slots = frozenset().union(*(expression.secret_slots for expression in expressions))
+    alone = expressions[0] if len(parts) == 1 else None
+    run = _value_of(alone) if alone else _text_of(tuple(parts))
+    size_bytes = len(expressions) * EXPRESSION_BYTES + nodes * NODE_BYTES
+    return Template(text, names, node_keys, secret_slots, run, alone is None, size_bytes)
+
+
+def weight_of(template: Template) -> int:
+    """About what it takes of memory with its text, which stands in it as a whole and in parts."""
+    return 2 * getsizeof(template.text) + template.size_bytes
+
+
+_cached = TextCache(
+    compile_anew,
+    weight_of,
+    count_max=CACHED_TEMPLATES_MAX,
+    weight_max=CACHED_BYTES_MAX,
+    heaviest=TEMPLATE_BYTES_MAX,
+)
 
 
 def compile_source(source: Source, *, direct: bool = True) -> Expression:
@@ -143,8 +188,8 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
     code = f"({source.code})"
     try:
         tree = ast.parse(code, "<expression>", "eval")
-        _check_size(tree)
-        references = _references(tree)
+        nodes = _counted(tree)
+        references = references_of(tree)
         path = _path(tree.body) if direct else None
         passing = all(isinstance(node, PASSING) for node in ast.walk(tree))
         compiled = compile_restricted_eval(tree, "<expression>", policy=ExpressionPolicy)
@@ -157,12 +202,13 @@ def compile_source(source: Source, *, direct: bool = True) -> Expression:
         _fail(source, refused.message, _offset(code, refused.node), refused.hint)
     except SyntaxError as error:
         at = _offset_of(code, error.lineno or 1, (error.offset or 1) - 1)
-        _fail(source, f"{original(error.msg).capitalize()}.", at)
+        # Python's own advice may stand behind the first sentence; ours is the hint.
+        _fail(source, f"{original(error.msg).split('. ')[0].rstrip('.').capitalize()}.", at, advice_on(source.code))
     except (RecursionError, MemoryError):
         _fail(source, "The expression is nested too deeply.", 0)
     except ValueError as error:
         _fail(source, f"{original(str(error))}.", 0)
-    return Expression(source.text.strip(), *references, run, builds=not passing, get=get)
+    return Expression(source.text.strip(), *references, run, not passing, nodes, get)
 
 
 def evaluate_source(source: Source, scope: Scope) -> object:
@@ -183,22 +229,6 @@ def left(source: Source, value: object) -> object:
         return plain(value)
     except FAILURES as error:
         raise failed(source.text.strip(), error) from None
-
-
-def _template(text: str) -> Template:
-    if not has_expression(text):
-        return Template(text, frozenset(), frozenset(), frozenset(), lambda scope: text)
-    parts = [part.text if isinstance(part, Literal) else compile_source(part) for part in split(text)]
-    expressions = [part for part in parts if isinstance(part, Expression)]
-    names = frozenset().union(*(expression.names for expression in expressions))
-    node_keys = frozenset().union(*(expression.node_keys for expression in expressions))
-    secret_slots = frozenset().union(*(expression.secret_slots for expression in expressions))
-    alone = expressions[0] if len(parts) == 1 else None
-    run = _value_of(alone) if alone else _text_of(tuple(parts))
-    return Template(text, names, node_keys, secret_slots, run, joined=alone is None)
-
-
-_cached_template = lru_cache(maxsize=CACHED_TEMPLATES_MAX)(_template)
 
 
 def _value_of(expression: Expression) -> Callable[[Scope], object]:
@@ -313,51 +343,8 @@ def _constant_index(node: ast.expr) -> str | int | None:
     return node.value if isinstance(node, ast.Constant) and type(node.value) in (str, int) else None  # type: ignore[return-value]  # by the test
 
 
-def _references(tree: ast.Expression) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """The `$names`, the keys of `$node` and those of `$secrets`; refuses unknown names, and the two without such a key.
-
-    A key must be constant.
-    """
-    names: set[str] = set()
-    keys: dict[str, set[str]] = {f"{DOLLAR}{name}": set() for name in KEYED_NAMES}
-    read_by_key: set[int] = set()
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):  # Outer nodes come first, so a read by key is seen before its name.
-        found = None if id(node) in called else _key_read(node)
-        if found is not None:
-            target, name = found
-            read_by_key.add(id(target))
-            if target.id in keys:
-                keys[target.id].add(name)
-        if isinstance(node, ast.Name) and node.id.startswith(DOLLAR):
-            name = node.id[len(DOLLAR) :]
-            if name not in NAMES and name not in RESERVED_NAMES:
-                near = did_you_mean(f"${name}", [f"${known}" for known in NAMES])
-                raise Refused(node, f"There is no ${name}.", f"{near} A node is read as $node.KEY.")
-            if name in KEYED_NAMES and id(node) not in read_by_key:
-                raise Refused(node, f"${name} must be read by a constant key.", f'Write ${name}.key or ${name}["key"].')
-            if name == "item" and id(node) not in read_by_key:  # It was the index once, of which some may still think.
-                hint = "Its index is $item_index, its data $item.json or $json."
-                raise Refused(node, "$item is the item, and is read by a key.", hint)
-            names.add(name)
-    return frozenset(names), frozenset(keys[f"{DOLLAR}node"]), frozenset(keys[f"{DOLLAR}secrets"])
-
-
-def _key_read(node: ast.AST) -> tuple[ast.Name, str] | None:
-    """The name and the key in `$name.key`, `$name["key"]`, `$name?.key` or `$name?.["key"]`."""
-    if isinstance(node, ast.Attribute):
-        key_name, target = attribute_name(node.attr)[0], node.value
-    elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and type(node.slice.value) is str:
-        key_name, target = node.slice.value, node.value
-        if isinstance(target, ast.Attribute) and attribute_name(target.attr) == ("", True):
-            target = target.value
-    else:
-        return None
-    return (target, key_name) if key_name and isinstance(target, ast.Name) else None
-
-
-def _check_size(tree: ast.Expression) -> None:
-    """Refuse what would take long to compile, which is done in the steps of the tree."""
+def _counted(tree: ast.Expression) -> int:
+    """How many nodes it has; refuses what would take long to compile, which is done in the steps of the tree."""
     level: list[ast.AST] = [tree]
     count = 0
     for _ in range(AST_DEPTH_MAX):
@@ -366,7 +353,7 @@ def _check_size(tree: ast.Expression) -> None:
         if count > AST_NODES_MAX:
             raise Refused(level[0], "The expression is too long.", "Split it up, or use a code node.")
         if not level:
-            return
+            return count
     raise Refused(level[0], f"The expression is nested deeper than {AST_DEPTH_MAX} levels.")
 
 

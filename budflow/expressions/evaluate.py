@@ -24,7 +24,8 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "trigger": "the node that started the execution, to be read as $node.KEY is: $trigger.json.body",
         "execution": "the execution: id, mode, started_at (a datetime), resume_url, workflow_version",
         "workflow": "the workflow: id, name, version",
-        "error": "why the item failed, for items that go on after an error: code, message, hint; null for all others",
+        "error": "why the item failed, for items that go on after an error: code, message, hint, node (its path); null "
+        "for all others",
         "batch": "the round of the innermost body around the node: index (from 0), size, and items, the data of what "
         "went into it; outside of bodies what came in",
         "run_index": "the round of the innermost loop around the node, from 0; 0 outside of loops",

@@ -8,6 +8,7 @@ from typing import cast
 
 from budflow.expressions.budget import ELEMENTS_A_STEP, TIMED_FROM, Budget, Fault
 from budflow.expressions.compare import has_key
+from budflow.expressions.foreign import METHODS
 from budflow.expressions.formats import format_value
 from budflow.expressions.suggest import did_you_mean, shorten
 from budflow.expressions.table import Table, table
@@ -50,7 +51,7 @@ def read_attribute(value: object, name: str) -> object:
         raise Fault(f"None has no `{name}`", f"Where it may be None, write `?.{name}`.")
     if name in TABLE.methods.get(type(value), ()):
         raise Fault(f"`{name}` of {word_of(value)} must be called", f"Write `.{name}()`.")
-    raise Fault(f"{word_of(value)} has no `{name}`", "Only dicts have keys.")
+    raise Fault(f"{word_of(value)} has no `{name}`", METHODS.get(name) or _instead_of(value, name))
 
 
 def read_optional(value: object, name: str) -> object:
@@ -68,11 +69,14 @@ def read_item(value: object, index: object) -> object:
         return checked(value[index])
     if type(value) is str or type(value) in SEQUENCES:
         if type(index) is not int:
-            raise Fault(f"{word_of(value)} is indexed by a whole number, not by {word_of(index)}")
+            hint = _instead_of(value, index) if type(index) is str else ""
+            raise Fault(f"{word_of(value)} is indexed by a whole number, not by {word_of(index)}", hint)
         try:
             return checked(value[index])  # type: ignore[index]  # a str, list or tuple
         except IndexError:
-            raise Fault(f"{word_of(value)} of {len(value)} has no [{shorten(str(index), 20)}]") from None  # type: ignore[arg-type]  # as above
+            shown = f"[{shorten(str(index), 20)}]"
+            message = f"{word_of(value)} of {len(value)} has no {shown}"  # type: ignore[arg-type]  # as above
+            raise Fault(message, f"Where it may be missing, write `?.{shown}`.") from None
     if value is None:
         raise Fault("None has nothing inside", "Where it may be None, write `?.[…]`.")
     raise Fault(f"{word_of(value)} has nothing inside", "Only lists, text and dicts have.")
@@ -193,10 +197,19 @@ def _existing(value: Mapping[object, object], name: object) -> str:
     return known or "The dict is empty."
 
 
+def _instead_of(value: object, name: str) -> str:
+    """What may have been meant by reading a key of what is no dict."""
+    if type(value) in SEQUENCES:
+        return f'Read one of the elements, such as [0], or that key of each: .pluck("{shorten(name, 40)}").'
+    near = did_you_mean(name, TABLE.methods.get(type(value), ()))
+    return near if near.startswith("Did") else "Only dicts have keys."
+
+
 def _no_method(value: object, name: str, methods: Mapping[str, object]) -> Fault:
     if value is None:
         return Fault(f"None has no .{name}()", f"Where it may be None, write `?.{name}(…)`.")
-    return Fault(f"{word_of(value)} has no .{name}()", did_you_mean(name, methods, label="It has"))
+    hint = METHODS.get(name) or did_you_mean(name, methods, label="It has")
+    return Fault(f"{word_of(value)} has no .{name}()", hint)
 
 
 def _reason(error: TypeError) -> str:

@@ -8,10 +8,11 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
+from budflow.expressions import foreign
 from budflow.expressions.budget import INT_BITS_MAX
 from budflow.expressions.operations import TABLE
 from budflow.expressions.seal import Refused
-from budflow.expressions.suggest import FOREIGN, KEYWORDS, did_you_mean
+from budflow.expressions.suggest import did_you_mean, shorten
 from budflow.expressions.tokenize import DOLLAR, attribute_name
 from budflow.expressions.views import CALLED_KEYS
 
@@ -80,7 +81,7 @@ class ExpressionPolicy(RestrictingNodeTransformer):
 
     def not_allowed(self, node: ast.AST) -> NoReturn:
         """Whatever has no method here or in RestrictedPython."""
-        raise Refused(node, f"{type(node).__name__} is not supported in expressions.")
+        raise Refused(node, f"{type(node).__name__} is not supported in expressions.", foreign.NODES.get(type(node)))
 
     def expression(self, node: ast.Expression) -> ast.Expression:
         body = self.visit(node.body)
@@ -109,11 +110,17 @@ class ExpressionPolicy(RestrictingNodeTransformer):
             return cast("ast.expr", super().visit_Name(node))
         if node.id in TABLE.functions:
             raise Refused(node, f"`{node.id}` is a function and must be called.", f"Write {node.id}(…).")
-        raise Refused(node, f"There is no `{node.id}`.", KEYWORDS.get(node.id) or self.name_hint(node.id))
+        raise Refused(node, f"There is no `{node.id}`.", foreign.WORDS.get(node.id) or self.name_hint(node.id))
+
+    def known(self, name: str) -> bool:
+        """Whether the name stands for a value here."""
+        return name in self.variables or name.startswith(DOLLAR)
 
     def name_hint(self, name: str) -> str:
         near = did_you_mean(name, (*self.variables, *TABLE.functions)) if len(name) > 1 else ""
         advice = f'Data is read as $json.{name}; text needs quotes: "{name}"; a key with a hyphen is read as ["a-b"].'
+        if name in TABLE.method_names:
+            advice += f" The method is x.{name}(…)."
         return f"{near} {advice}" if near.startswith("Did") else advice
 
     def dollar(self, node: ast.Name, name: str) -> ast.expr:
@@ -199,10 +206,13 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         if node.id in TABLE.functions:
             return ast.Constant(node.id)
         if node.id.startswith(DOLLAR):
-            raise Refused(node, f"${node.id[len(DOLLAR) :]} is data and cannot be called.")
+            name = node.id[len(DOLLAR) :]
+            hint = f"Write ${name} without the (); what an earlier node gave is $node.KEY.items."
+            raise Refused(node, f"${name} is data and cannot be called.", hint)
         if node.id in TABLE.method_names:
             raise Refused(node, f"There is no function `{node.id}`.", f"It is a method: x.{node.id}(…).")
-        raise Refused(node, f"There is no function `{node.id}`.", did_you_mean(node.id, TABLE.functions))
+        hint = foreign.FUNCTIONS.get(node.id) or did_you_mean(node.id, TABLE.functions)
+        raise Refused(node, f"There is no function `{node.id}`.", hint)
 
     def method_call(self, node: ast.Attribute) -> tuple[str, list[ast.expr]]:
         name, optional = attribute_name(node.attr)
@@ -213,7 +223,9 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         known = TABLE.method_names if literal is None else TABLE.methods.get(literal, {})
         if name not in known and not (literal is None and name in CALLED_KEYS):
             raise Refused(
-                node, f"There is no method `{name}`.", FOREIGN.get(name) or did_you_mean(name, sorted(known)) or None
+                node,
+                f"There is no method `{name}`.",
+                foreign.METHODS.get(name) or did_you_mean(name, sorted(known)) or None,
             )
         return "_call_optional_" if optional else "_call_", [receiver, ast.Constant(name)]
 
@@ -235,6 +247,15 @@ class ExpressionPolicy(RestrictingNodeTransformer):
         return node
 
     def dict_display(self, node: ast.Dict) -> ast.expr:
+        constants: set[object] = set()
+        for name in node.keys:
+            if isinstance(name, ast.Name) and not self.known(name.id):
+                raise Refused(name, f"There is no `{name.id}`.", f'A key is a text in quotes: {{"{name.id}": …}}.')
+            if isinstance(name, ast.Constant):
+                if name.value in constants:
+                    shown = shorten(f'"{name.value}"' if isinstance(name.value, str) else str(name.value), 60)
+                    raise Refused(name, f"The key {shown} stands twice in the dict.", "Only its last value would stay.")
+                constants.add(name.value)
         for at, (name, value) in enumerate(zip(node.keys, node.values, strict=True)):
             node.values[at] = self.visit(value)
             if name is None:

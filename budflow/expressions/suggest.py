@@ -1,11 +1,10 @@
 """Did-you-mean: the hint that names the nearest existing word."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from heapq import nlargest
 from itertools import islice
-from types import MappingProxyType
 
 CANDIDATES_MAX = 400
 COMPARED_MAX = 8
@@ -13,93 +12,6 @@ NEAR = 0.6
 CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 SHOWN_MAX = 12
 WORD_CHARS_MAX = 64
-
-# What people who know JavaScript write, and what to write instead.
-FOREIGN: Mapping[str, str] = MappingProxyType(
-    {
-        "trim": "Write .strip().",
-        "toUpperCase": "Write .upper().",
-        "toLowerCase": "Write .lower().",
-        "includes": "Write `x in y`, or .contains(x).",
-        "startsWith": "Write .startswith(x).",
-        "endsWith": "Write .endswith(x).",
-        "indexOf": "Write .find(x) of text, .index(x) of a list.",
-        "toString": "Write str(x).",
-        "toFixed": 'Write .format(".2f").',
-        "toISO": "Write .iso().",
-        "toISOString": "Write .iso().",
-        "toFormat": 'Write .format("yyyy-MM-dd").',
-        "map": "Write [f(x) for x in y].",
-        "filter": "Write [x for x in y if …].",
-        "reduce": "Write sum(…) or another function of lists.",
-        "forEach": "Write [f(x) for x in y].",
-        "push": "Write [*x, y].",
-        "append": "Write [*x, y].",
-        "slice": "Write x[1:3].",
-        "substring": "Write x[1:3].",
-        "padStart": "Write .rjust(width, fill).",
-        "padEnd": "Write .ljust(width, fill).",
-        "isEmpty": "Write .is_empty().",
-        "base64Encode": "Write .to_base64().",
-        "base64Decode": "Write .from_base64().",
-        "removeTags": "Write .strip_tags().",
-        "removeMarkdown": "Write .strip_markdown().",
-        "replaceSpecialChars": "Write .without_accents().",
-        "toDate": "Write .to_datetime().",
-        "toWholeNumber": "Write .to_int().",
-        "toDecimalNumber": "Write .to_float().",
-        "smartJoin": "Write .to_dict(key, value).",
-        "removeDuplicates": "Write .unique().",
-        "isInteger": "Write .is_whole().",
-        "hasField": "Write .has(key).",
-        "removeField": "Write .omit(key).",
-        "keepFieldsContaining": "Write .with_value_part(text).",
-        "removeFieldsContaining": "Write .without_value_part(text).",
-        "beginningOf": "Write .start_of(unit).",
-        "endOfMonth": 'Write .end_of("month").',
-        "diffTo": "Write .diff(other, unit).",
-        "toMillis": "Write .epoch_milliseconds().",
-        "toSeconds": "Write .epoch_seconds().",
-        "toRelative": "Write .humanize().",
-        "setZone": "Write .to_zone(name).",
-        "replaceAll": "Write .replace(old, new), or .regex_replace(pattern, new).",
-        "match": "Write .regex_find_all(pattern).",
-        "test": "Write .regex_test(pattern).",
-        "flat": "Write .flatten().",
-        "entries": "Write .items().",
-        "format_map": "Write an f-string.",
-        "strftime": 'Write .format("%Y-%m-%d").',
-        "isoformat": "Write .iso().",
-        "avg": "Write .average(key).",
-        "mean": "Write .average(key).",
-    }
-)
-KEYWORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "true": "Write True.",
-        "false": "Write False.",
-        "null": "Write None.",
-        "undefined": "Write None.",
-        "json": "Write $json for the item's data; to_json(x) and parse_json(x) write and read JSON.",
-        "JSON": "Write to_json(x), or parse_json(x).",
-        "Object": "Write x.keys(), x.values() or x.items().",
-        "Math": "Write x.round(), x.floor() and their like, or max(a, b).",
-        "math": "Write x.round(), x.floor() and their like, or max(a, b).",
-        "datetime": "Write $now, or parse_datetime(x).",
-        "re": "Write x.regex_find(pattern), or x.regex_replace(pattern, new).",
-    }
-)
-SIGNS: Mapping[str, str] = MappingProxyType(
-    {
-        "=>": "Write [f(x) for x in y].",
-        "===": "Write ==.",
-        "!==": "Write !=.",
-        "&&": "Write `and`.",
-        "||": "Write `or`.",
-        "!": "Write `not x`.",
-        "`": 'Write f"… {x} …".',
-    }
-)
 
 
 def did_you_mean(word: object, candidates: Iterable[object], *, label: str = "There are") -> str:

@@ -10,7 +10,8 @@ import unicodedata
 from dataclasses import dataclass
 
 from budflow.errors import BudflowError
-from budflow.expressions.suggest import SIGNS, shorten
+from budflow.expressions.foreign import SIGNS
+from budflow.expressions.suggest import shorten
 
 OPEN = "{{"
 CLOSE = "}}"
@@ -108,6 +109,7 @@ class _Scanner:
         self.out: list[str] = []
         self.out_chars = 0
         self.inserted: list[int] = []
+        self.closed_in_comment = False
 
     def source(self) -> Source:
         begin = self.at
@@ -141,17 +143,24 @@ class _Scanner:
                     raise self.error(f"Brackets are nested deeper than {BRACKET_DEPTH_MAX}.")
                 self.copy(1)
             elif char in BRACKETS:
-                if not brackets or brackets.pop()[0] != BRACKETS[char]:
-                    raise self.error(f"This `{char}` closes nothing.")
+                if not brackets:
+                    raise self.error(f"This `{char}` closes nothing.", hint="Remove it, or write what it closes.")
+                bracket, opened = brackets.pop()
+                if bracket != BRACKETS[char]:
+                    closing = next(one for one, other in BRACKETS.items() if other == bracket)
+                    raise self.error(
+                        f"This `{bracket}` is never closed.", opened, hint=f"Write `{closing}` before the `{char}`."
+                    )
                 self.copy(1)
             else:
                 self.sign(char, in_field=field_of is not None)
         if brackets:
             bracket, opened = brackets[-1]
             raise self.error(f"This `{bracket}` is never closed.", opened)
-        raise self.error(
-            "This `{{` is never closed.", self.start, hint='Close it with }}, or write {{ "{{" }} for the text.'
-        )
+        hint = 'Close it with }}, or write {{ "{{" }} for the text.'
+        if self.closed_in_comment:
+            hint = "A comment ends with its line: write the }} that closes it on the next one."
+        raise self.error("This `{{` is never closed.", self.start, hint=hint)
 
     def ends(self, char: str, field_of: str | None) -> bool:
         following = self.text[self.at + 1 : self.at + 2]
@@ -165,7 +174,7 @@ class _Scanner:
         """Whitespace, an operator, `$`, `?.` or a comment."""
         if char == "$":
             self.name()
-        elif char == "?":
+        elif self.text.startswith("?.", self.at):
             self.optional()
         elif char == "#":
             if in_field:
@@ -173,10 +182,12 @@ class _Scanner:
             most = self.start + SOURCE_CHARS_MAX + 1
             end = self.text.find("\n", self.at, most)
             end = min(len(self.text), most) if end < 0 else end
+            self.closed_in_comment |= CLOSE in self.text[self.at : end]
             self.emit(" " * (end - self.at))
             self.at = end
         elif (foreign := self.foreign_sign()) is not None:
-            raise self.error(f"`{foreign}` has no meaning here.", hint=SIGNS[foreign])
+            shown = "A backtick" if foreign == "`" else f"`{foreign}`"
+            raise self.error(f"{shown} has no meaning here.", hint=SIGNS[foreign])
         elif char in " \t\r\n" or char in OPERATOR_CHARS:
             self.copy(2 if self.text.startswith("!=", self.at) else 1)
         else:
@@ -199,10 +210,6 @@ class _Scanner:
 
     def optional(self) -> None:
         """`?.name` and `?.[…]` → a marked attribute."""
-        if not self.text.startswith("?.", self.at):
-            raise self.error(
-                "`?` has no meaning here.", hint="Write `a if condition else b`, or `x?.name` for an optional key."
-            )
         begin = self.at
         self.at += 2
         self.emit("." + OPTIONAL)
@@ -284,7 +291,7 @@ class _Scanner:
                 self.brace(char, quote)
             else:
                 self.copy(1)
-        raise self.error("This string is never closed.", begin)
+        raise self.error("This string is never closed.", begin, hint="It ends with the quote that it begins with.")
 
     def escape(self, *, raw: bool) -> None:
         following = self.text[self.at + 1 : self.at + 2]

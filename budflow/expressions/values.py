@@ -18,6 +18,7 @@ from budflow.expressions.budget import (
     out_of_steps,
     too_large,
 )
+from budflow.expressions.suggest import shorten
 from budflow.model.secret import Opaque as Opaque
 
 Sequence: TypeAlias = list[object] | tuple[object, ...]
@@ -95,6 +96,20 @@ def key(value: object) -> object:
     if kind in KEYS or (kind is int and -KEY_INT_MAX < value < KEY_INT_MAX):  # type: ignore[operator]  # an int here
         return value
     raise Fault(f"{word_of(value)} cannot be a key or an element of a set", "Use text or small numbers.")
+
+
+def keys_clash(names: Iterable[object]) -> Fault:
+    """The fault of a dict that would have fewer keys than there are `names`: it tells the first that repeats."""
+    seen: set[object] = set()
+    twice: object = ""
+    for twice in names:
+        if twice in seen:
+            break
+        seen.add(twice)
+    return Fault(
+        f'two keys of a dict would both be "{shorten(str(twice), 60)}"',
+        'Give one of them another name; keys are text once they leave the expression, where 1 and "1" are the same.',
+    )
 
 
 def in_order(values: object) -> list[object]:
@@ -241,6 +256,8 @@ def _plain(value: object, made: Made, budget: Budget | None) -> object:
             else _plain(element, made, budget)
             for name, element in value.items()
         }
+        if len(mapped) < len(value):
+            raise keys_clash(name if type(name) is str else _plain_key(name) for name in value)
         same = type(value) is dict and all(mapped.get(name, mapped) is element for name, element in value.items())
         new = value if same else mapped
     else:

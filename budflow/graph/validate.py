@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from budflow.graph.expression_room import ExpressionRoom
 from budflow.graph.nesting import Nesting, PlacedGraph, nest
 from budflow.graph.params import expression_texts
 from budflow.graph.parse import parse
@@ -114,6 +115,7 @@ def _all_node_problems(
     """The problems of every node; those of its parameters only where `texts`, its expressions, are to be looked at."""
     readers = [key for key, own in (texts or {}).items() if any("$node" in text for text in own)]
     readable = nesting.readable(readers)
+    room = ExpressionRoom()
     for placed, node in nesting.nodes():
         spec = specs.get(node.key)
         if spec is None:
@@ -122,8 +124,8 @@ def _all_node_problems(
         yield from _node_problems(placed, node, spec)
         yield from credential_problems(placed, node, spec)
         yield from body_problems(placed, node, spec)
-        if texts is not None:
-            yield from params_problems(nesting, node, spec, readable.get(node.key, frozenset()))
+        if texts is not None and not room.full:
+            yield from params_problems(nesting, node, spec, readable.get(node.key, frozenset()), room)
 
 
 def _expression_limit(texts: Iterable[list[str]]) -> Iterator[Problem]:

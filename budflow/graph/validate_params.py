@@ -6,9 +6,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from budflow.errors import BudflowError
-from budflow.expressions.compile import Template, compile_template
+from budflow.expressions.compile import Template
 from budflow.expressions.evaluate import RESERVED_NAMES
 from budflow.graph.draft_params import draft_errors
+from budflow.graph.expression_room import ExpressionRoom
 from budflow.graph.fields import fields_on, takes
 from budflow.graph.nesting import Nesting
 from budflow.graph.params import expression_texts
@@ -19,9 +20,17 @@ from budflow.model.problem import Problem, pointer
 from budflow.model.secret import Secret
 from budflow.model.workflow import Node
 
+#: How n8n writes an expression.
+FOREIGN_PREFIX = "={{"
 
-def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: frozenset[str]) -> Iterator[Problem]:
-    """Every problem of a node's `params`; `readable` are the nodes whose output its expressions may read."""
+
+def params_problems(
+    nesting: Nesting, node: Node, spec: NodeSpec, readable: frozenset[str], room: ExpressionRoom
+) -> Iterator[Problem]:
+    """Every problem of a node's `params`; `readable` are the nodes whose output its expressions may read.
+
+    When the `room` is full this is its last problem, and others are not looked for.
+    """
     prefix = (*nesting.of[node.key].place, "nodes", node.key, "params")
     expressions = dict(expression_texts(node.params, spec.params))
     for place, text in expressions.items():
@@ -32,10 +41,14 @@ def params_problems(nesting: Nesting, node: Node, spec: NodeSpec, readable: froz
             yield Problem("expression.not_allowed", where, message, advice, "run")
             continue
         try:
-            template = compile_template(text)
+            template = room.compile(text)
         except BudflowError as error:
             yield Problem(error.code, where, error.message, error.hint, "run")
+            if room.full:
+                return
             continue
+        if text.startswith(FOREIGN_PREFIX):
+            yield _foreign_prefix(text, where)
         yield from reserved_problems(template, where)
         for key in sorted(template.node_keys - readable):
             yield _unreadable(nesting, node, key, where, readable)
@@ -57,6 +70,13 @@ def reserved_problems(template: Template, where: str) -> Iterator[Problem]:
     for name in sorted(template.names & RESERVED_NAMES):
         message = f"Nothing fills `${name}` in this release."
         yield Problem("expression.name_reserved", where, message, "Take the value from the item.", "run")
+
+
+def _foreign_prefix(text: str, where: str) -> Problem:
+    message = "The `=` before `{{` would stand before the value: an expression needs no sign here."
+    advice = 'Leave it out; where the value is to begin with one, write `{{ "=" }}` for it.'
+    mend = {"op": "replace", "path": where, "value": text.removeprefix("=")}
+    return Problem("expression.foreign_prefix", where, message, advice, "run", (mend,))
 
 
 def _secret_problems(

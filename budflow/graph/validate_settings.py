@@ -13,7 +13,7 @@ from budflow.model.time_zone import is_time_zone
 from budflow.model.workflow import Settings
 
 #: The names that `concurrency_key` may read: what is known before the execution starts.
-CONCURRENCY_KEY_NAMES = frozenset({"json", "workflow", "execution"})
+CONCURRENCY_KEY_NAMES = frozenset({"json", "workflow", "execution", "vars", "env"})
 
 
 def settings_problems(settings: Settings) -> Iterator[Problem]:
@@ -35,5 +35,5 @@ def _key_problems(text: str, where: str) -> Iterator[Problem]:
     yield from reserved_problems(template, where)
     for name in sorted(template.names - CONCURRENCY_KEY_NAMES - RESERVED_NAMES):
         message = f"The key is made before the execution starts: there is no `${name}` yet."
-        advice = "Read `$json`, the data of the trigger's first item, `$workflow` or `$execution`."
+        advice = "Read `$json`, the data of the trigger's first item, `$workflow`, `$execution`, `$vars` or `$env`."
         yield Problem("expression.not_allowed", where, message, advice, "run")

@@ -21,6 +21,7 @@ DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
 NODES_MAX = 500
 NESTING_MAX = 16  # Bodies inside one another.
 EXPRESSIONS_MAX = 2_000  # In a document: each is compiled while the server waits.
+EXPRESSIONS_BYTES_MAX = 12 * 1024 * 1024  # Of all of them, compiled: 5 kB each on average, where a path takes 2 kB.
 PROBLEMS_MAX = 100  # Shown of one document.
 
 

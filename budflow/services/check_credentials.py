@@ -3,6 +3,7 @@
 The engine asks again when it opens them for a node, so that nothing here has to be believed later.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ async def check_document(
 
     Without `author` it is the principal who would save it.
     """
-    checked = check(document, services.registry)
+    checked = await asyncio.to_thread(check, document, services.registry)  # Large ones take a second.
     needs = () if checked.workflow is None else credential_needs(checked.workflow, services.registry)
     if checked.workflow is not None:
         checked = checked.with_problems(sandbox_problems(services, checked.workflow))

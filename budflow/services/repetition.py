@@ -87,6 +87,6 @@ async def submit_repetition(
         scope=scope,
         traceparent=traceparent_of(execution_id, execution.traceparent),
     )
-    new = replace(new, limit=limit_of(plan, new, admitted.items))
+    new = replace(new, limit=limit_of(plan, new, admitted.items, services.supervisor.surroundings))
     active = await services.supervisor.submit(new, admitted, version, plan, reused=kept)
     return active.execution if active is not None else new

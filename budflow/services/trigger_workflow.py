@@ -89,7 +89,7 @@ async def trigger_workflow(services: Services, principal: Principal, event: Trig
         priority=plan.settings.priority + event.priority,
         traceparent=traceparent_of(execution_id, event.traceparent),
     )
-    if (limit := limit_of(plan, execution, items)) is not None:
+    if (limit := limit_of(plan, execution, items, services.supervisor.surroundings)) is not None:
         execution = replace(execution, limit=limit)
     admitted = Admitted(
         now,

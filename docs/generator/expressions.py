@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 from budflow.expressions import budget, evaluate, formats, policy, tokenize
-from budflow.expressions.compile import AST_DEPTH_MAX, AST_NODES_MAX
+from budflow.expressions.compile import AST_DEPTH_MAX, AST_NODES_MAX, TEXT_NODES_MAX
 from budflow.expressions.declare import Example, Function
 from budflow.expressions.table import table as call_table
 from generator.markdown import Page, code, codes, page, table
@@ -33,6 +33,7 @@ LIMITS = (
     (tokenize.BRACKET_DEPTH_MAX, "levels of brackets"),
     (AST_DEPTH_MAX, "levels of nesting of an expression"),
     (AST_NODES_MAX, "parts of an expression: each name, value and operator is one, or two"),
+    (TEXT_NODES_MAX, "parts of all expressions in one text"),
     (budget.STEPS_MAX, "steps of one evaluation: rounds of loops, calls, and large data by its size"),
     (budget.MILLISECONDS_MAX, "milliseconds of a processor that one evaluation takes"),
     (budget.TEXT_CHARS_MAX, "characters of a text that is built"),
@@ -112,6 +113,7 @@ Any string parameter may hold expressions in `{{ }}`, unless the page of the nod
 is exactly one expression keeps the type of its value: `"{{ $json.total * 1.2 }}"` is a number, `"{{ $json.lines }}"` a
 list. In a longer string each value is written out as text. A value is JSON once it leaves the expression: times and the
 keys of dicts are text (`{1: "a"}` is read as `["1"]` by later nodes), sets are lists, in the order of their elements.
+Two keys of a dict that would become one, as in `{1: "a", "1": "b"}`, are an error, so that nothing is lost.
 
 The syntax is Python's, with `$names` for the data. `x.name` is always data, the value under the key `name`, and
 `x.name(…)` a call of one of the functions below: no method, class or module of Python is ever reached. A missing key
@@ -130,6 +132,7 @@ ones. Regular expressions are RE2's: they take linear time, and have no look-aro
 
 SYNTAX = """
 There are also literals, lists, dicts, tuples and sets, slices, chained comparisons, comprehensions and f-strings.
-There are no assignments, lambdas, `await`, `yield` or `*` in calls, and a name or an attribute may not begin with an
-underscore: read such a key as `x["_id"]`. The text `{{` itself is written `{{ "{{" }}`.
+There are no assignments (nor `:=`), lambdas, `await`, `yield` or `*` in calls. A key is written only once in a dict. A
+name or an attribute may not begin with an underscore: read such a key as `x["_id"]`. The text `{{` itself is written
+`{{ "{{" }}`.
 """

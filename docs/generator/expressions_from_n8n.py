@@ -229,6 +229,8 @@ data, by its type, and the most used ones of JavaScript and Luxon, each with an 
 Every expression is evaluated by a test; `$now` is 2026-01-31 13:05:09 UTC.
 
 What differs everywhere: `x.length` is `x.length()`, `null` and `undefined` are `None`, `true` is `True`, `a ? b : c` is
-`b if a else c`, `&&`, `||` and `!` are `and`, `or` and `not`, `===` is `==`, `${…}` in a text is `f"{…}"`, and `x => …`
-is a comprehension.
+`b if a else c`, `a ?? b` is `coalesce(a, b)`, `&&`, `||` and `!` are `and`, `or` and `not`, `===` is `==`, `${…}` in a
+text is `f"{…}"`, `x => …` is a comprehension, and `...x` is `*x` in a list and `**x` in a dict, whose keys stand in
+quotes. `$("Fetch")` is `$node.fetch`, by the node's key, and no `=` stands before the `{{`. Most of what is written as
+it is there ends in an error that says how it is written here.
 """

@@ -12,6 +12,7 @@ from budflow.execution.active import Active
 from budflow.execution.limits import limit_of
 from budflow.execution.lists import ListStore
 from budflow.execution.plans import PlanCache
+from budflow.execution.ports import NOTHING_AROUND
 from budflow.execution.records import OpenWait
 from budflow.execution.stepwise import plan_of_run
 from budflow.execution.wakes import Wakes
@@ -103,7 +104,9 @@ class World:
                 if asked.until is not None:
                     version, plan = await server.plans.get("default", "caller", 1, asked.until)
                 priority = plan.settings.priority + asked.priority
-                execution = replace(execution, limit=limit_of(plan, execution, given), priority=priority)
+                execution = replace(
+                    execution, limit=limit_of(plan, execution, given, NOTHING_AROUND), priority=priority
+                )
                 active = await server.supervisor.submit(execution, admitted, version, plan, durable=durable)
             except LimitReached:
                 self.dropped.append(execution_id)

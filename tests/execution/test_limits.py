@@ -15,11 +15,13 @@ from budflow.model.item import ItemList, Json
 from tests.execution.fakes import plan_of, until
 from tests.execution.server import CALL, SET, Server, hang, serving
 
+AROUND = {"vars": {"region": "north"}, "env": {"STAGE": "test"}}
+
 
 def limit(item: Json, **settings: Any) -> Limit | None:
     _, plan = plan_of({"start": {"type": "trigger.manual"}}, [], **settings)
     execution = Execution("exe_1", "default", "wf_1", 3, "api", "queued", utc_now())
-    return limit_of(plan, execution, ItemList.of([item, {"customer": "second"}]))
+    return limit_of(plan, execution, ItemList.of([item, {"customer": "second"}]), AROUND)
 
 
 def test_without_settings_there_is_no_limit() -> None:
@@ -37,11 +39,25 @@ def test_a_key_counts_those_with_equal_keys_one_at_a_time() -> None:
     assert limit({"customer": "ada"}, concurrency_key=key, max_concurrency=2) == Limit("wf_1:ada-wf_1", 2, "queue")
 
 
+def test_a_key_may_keep_the_versions_of_a_workflow_apart() -> None:
+    found = limit({}, concurrency_key="{{ $execution.workflow_version }}/{{ $workflow.version }}")
+
+    assert found is not None
+    assert found.key == "wf_1:3/3"
+
+
 def test_a_key_may_be_any_value() -> None:
     found = limit({"ids": [1, 2]}, concurrency_key="{{ $json.ids }}")
 
     assert found is not None
     assert found.key == "wf_1:[1,2]"
+
+
+def test_a_key_reads_what_the_settings_of_the_server_let_it() -> None:
+    found = limit({"customer": "ada"}, concurrency_key="{{ $vars.region }}/{{ $env.STAGE }}/{{ $json.customer }}")
+
+    assert found is not None
+    assert found.key == "wf_1:north/test/ada"
 
 
 @pytest.mark.parametrize("value", ["x" * (KEY_CHARS_MAX + 1), "a\0b", "\udc80"])
@@ -80,7 +96,7 @@ async def submit(server: Server) -> str:
     version, plan = await server.plans.get_to_run("default", "w")
     execution = Execution(new_id("exe"), "default", "w", 1, "api", "queued", utc_now())
     given = ItemList.of([{}])
-    execution = replace(execution, limit=limit_of(plan, execution, given))
+    execution = replace(execution, limit=limit_of(plan, execution, given, server.supervisor.surroundings))
     admitted = e.Admitted(utc_now(), "start", "api", "test", given)
     await server.supervisor.submit(execution, admitted, version, plan)
     await until(lambda: execution.id in server.supervisor.holding.held)

@@ -39,6 +39,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUD_SECRET", "hidden")
 
 
+async def test_a_concurrency_key_reads_what_the_settings_of_the_server_let_it() -> None:
+    assert await outcome("{{ $json.n }}", concurrency_key="{{ $vars.rate }}/{{ $env.BUD_REGION }}") == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("expression", "values"),
     [

@@ -215,3 +215,20 @@ def test_the_budget_is_shared_by_the_expressions_of_a_text(scope: Scope) -> None
     with pytest.raises(ExpressionFailed) as caught:
         compile_template(text * 3).evaluate(scope)
     assert caught.value.code == "expression.budget_exceeded"
+
+
+def test_the_expressions_of_a_text_are_too_long_together() -> None:
+    one = "{{ [" + ", ".join(["1"] * 1_900) + "] }}"
+
+    with pytest.raises(ExpressionInvalid, match="too long together") as caught:
+        compile_template(f"{one} and " * 5)
+    assert caught.value.details["offset"] == 4 * len(f"{one} and ") + len("{{")
+
+
+@pytest.mark.parametrize(
+    ("expression", "key"),
+    [("{'a': 1, 'b': 2, 'a': 3}", '"a"'), ("{1: 1, True: 2}", "True"), ("{**$json, 7: 1, 7: 2}", "7")],
+)
+def test_a_key_that_is_written_twice_is_refused(expression: str, key: str) -> None:
+    with pytest.raises(ExpressionInvalid, match=f"The key {key} stands twice"):
+        compile_template("{{ " + expression + " }}")

@@ -76,7 +76,7 @@ def test_expressions_mean_what_they_mean_in_python(expression: str, value: objec
         ("$json.none[0]", "None has nothing inside", "?.["),
         ("$json.none.upper()", "None has no .upper()", "?.upper"),
         ("$json.name.length", "must be called", ".length()"),
-        ("$json.rows.n", "a list has no `n`", "Only dicts"),
+        ("$json.rows.n", "a list has no `n`", 'pluck("n")'),
         ("$json.rows[9]", "a list of 3 has no [9]", ""),
         ("$json.price.upper()", "a number has no .upper()", "It has"),
         ("$json.price + 'a'", "cannot be joined", "str(x)"),
@@ -149,6 +149,53 @@ def test_keys_leave_as_text_so_that_what_is_read_back_is_what_went_on(evaluate: 
 
     assert found == {"1": "a", "2.5": {"null": "b"}, "2026-01-31T13:05:09+00:00": [{"true": "c"}]}
     assert evaluate("{1: 'a'}[1]") == "a"
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ("{1: 'a', '1': 'b'}", '"1"'),
+        ("{k: k for k in [True, 'true']}", '"true"'),
+        ("[{'inside': {None: 1, 'null': 2}}]", '"null"'),
+        ("{1.5: 'a'} | {'1.5': 'b'}", '"1.5"'),
+        ("dict([[2, 'a'], ['2', 'b']])", '"2"'),
+        ("[{'n': 1}, {'n': '1'}].group_by('n')", '"1"'),
+        ("[{'n': 1}, {'n': '1'}].count_by('n')", '"1"'),
+        ("[[1, 'a'], ['1', 'b']].to_dict()", '"1"'),
+        ("to_json({1: 'a', '1': 'b'})", '"1"'),
+        ("f\"{ {1: 'a', '1': 'b'} }\"", '"1"'),
+        ("{$now: 1, $now.iso(): 2}", '"2026-01-31T13:05:09+00:00"'),
+        ("{1: 'a', '1': 'b'}.flatten()", '"1"'),
+        ("{'a': {'b': 1}, 'a.b': 2}.flatten()", '"a.b"'),
+        ("{1: 'a', '1': 'b'}.unflatten()", '"1"'),
+        ("{'a': 1, 'b': 2}.rename('a', 'b')", '"b"'),
+        ("{'a': 1, 'b': 2}.rename_keys({'a': 'b'})", '"b"'),
+        ("[{'a': 1, 'b': 2}].rename_keys({'a': 'b'})", '"b"'),
+        ("{'userId': 1, 'user_id': 2}.case_keys('snake')", '"user_id"'),
+    ],
+)
+def test_two_keys_that_become_one_are_told_so_that_nothing_is_lost(
+    expression: str, named: str, evaluate: Evaluate
+) -> None:
+    with pytest.raises(ExpressionFailed) as caught:
+        evaluate(expression)
+
+    assert caught.value.code == "expression.failed"
+    assert f"two keys of a dict would both be {named}" in caught.value.message
+    assert "another name" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("switch('1', {1: 'a', '1': 'b'})", "b"),
+        ("{1: 'a', '1': 'b'}[1]", "a"),
+        ("{'a': 1, 'b': 2}.rename_keys({'a': 'b', 'b': 'a'})", {"b": 1, "a": 2}),
+        ("{'a': 1}.rename('a', 'a')", {"a": 1}),
+    ],
+)
+def test_keys_that_stay_apart_are_kept(expression: str, value: object, evaluate: Evaluate) -> None:
+    assert evaluate(expression) == value
 
 
 def test_a_key_that_was_a_number_says_that_it_is_a_text(scope: Scope) -> None:

@@ -78,7 +78,7 @@ def test_names_in_the_fields_of_an_f_string_are_names() -> None:
     ("template", "offset"),
     [
         ("ab {{ 1", 3),
-        ("{{ (1 }}", 6),
+        ("{{ (1 }}", 3),
         ("{{ 'x }}", 3),
         ("{{ }}", 0),
         ("{{ 1) }}", 4),

@@ -308,6 +308,13 @@ def test_a_name_that_nothing_fills_yet_forbids_running() -> None:
     assert (problem.code, problem.blocks) == ("expression.name_reserved", "run")
 
 
+def test_the_sign_that_n8n_writes_before_an_expression_is_told_with_its_mend() -> None:
+    problem = only(expression("={{ $json.x }}"))
+
+    assert (problem.code, problem.blocks) == ("expression.foreign_prefix", "run")
+    assert [mend["value"] for mend in problem.patch] == ["{{ $json.x }}"]
+
+
 def test_a_parameter_that_is_fixed_at_save_takes_no_expression() -> None:
     problem = only(
         checked({"hook": {"type": "trigger.webhook", "params": {"path": "a", "signature": {"secret": "{{ 1 }}"}}}})
@@ -329,6 +336,28 @@ def test_too_many_expressions_are_refused_before_they_are_compiled() -> None:
     problem = only(checked({"a": {"type": "data.set", "params": {"values": values}}}, ["start > a"]))
 
     assert (problem.code, problem.blocks) == ("document.too_many_expressions", "save")
+
+
+def long_expressions(count: int, tail: str = "") -> dict[str, str]:
+    return {f"v{n}": "{{ [" + ", ".join(["1"] * 1_900) + f", {n}]{tail} }}" for n in range(count)}
+
+
+@pytest.mark.parametrize("tail", ["", ".nothing()"])
+def test_expressions_that_are_too_large_together_are_compiled_no_further(tail: str) -> None:
+    sizes = [
+        checked({"a": set_to(long_expressions(count, tail)), "b": set_to(long_expressions(1))}, ["start > a", "a > b"])
+        for count in (5, 95)
+    ]
+
+    small, large = [codes(found) for found in sizes]
+    assert "document.expressions_too_large" not in small
+    assert large[-1] == "document.expressions_too_large"
+    assert large.count("document.expressions_too_large") == 1
+    assert sizes[1].blocking("run")
+
+
+def set_to(values: dict[str, str]) -> dict[str, Any]:
+    return {"type": "data.set", "params": {"values": values}}
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------

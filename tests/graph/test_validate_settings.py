@@ -64,7 +64,8 @@ def test_a_setting_that_cannot_be_is_told_where_it_stands(settings: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "text", ["all", "{{ $json.customer }}", "{{ $workflow.id }}-{{ $execution.mode }}", "{{ 'x' }}"]
+    "text",
+    ["all", "{{ $json.customer }}", "{{ $workflow.id }}-{{ $execution.mode }}", "{{ 'x' }}", "{{ $vars.a + $env.B }}"],
 )
 def test_a_concurrency_key_is_a_text_or_made_from_the_first_item(text: str) -> None:
     assert key_problems(text) == ()

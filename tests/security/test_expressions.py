@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from budflow.errors import BudflowError
+from budflow.execution.interpreter import GARBAGE_THRESHOLDS
+from budflow.expressions.budget import full_collections
 from budflow.expressions.compile import compile_template
 from budflow.expressions.evaluate import ExpressionFailed
 from budflow.expressions.tokenize import ExpressionInvalid
@@ -60,6 +62,20 @@ def test_an_attempt_is_stopped_in_time_and_the_next_expression_works(attempt: At
         assert "0x" not in error.message or "0x" in attempt.text  # No address of an object.
     assert seconds < CPU_SECONDS_MAX * SLACK
     assert come_to("{{ $json.name.upper() }}") == ("ADA", None)
+
+
+def test_no_attempt_has_the_whole_process_looked_through_for_garbage() -> None:
+    as_it_was = gc.get_threshold()
+    gc.collect()  # From here on what others have left does not count.
+    looked_through = full_collections()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    try:
+        for attempt in EXHAUSTION:
+            come_to(attempt.text)
+    finally:
+        gc.set_threshold(*as_it_was)
+
+    assert full_collections() == looked_through
 
 
 def test_there_are_many_attempts_and_each_is_another() -> None:

@@ -8,7 +8,7 @@ from budflow.expressions.budget import Budget, Fault
 from budflow.expressions.compare import has_key
 from budflow.expressions.declare import method
 from budflow.expressions.functions.text_case import camel_case, constant_case, kebab_case, pascal_case, snake_case
-from budflow.expressions.values import charge_deep, key, text_of
+from budflow.expressions.values import charge_deep, key, keys_clash, text_of
 
 Data = Mapping[object, object]
 CASES: Mapping[str, Callable[..., object]] = MappingProxyType(
@@ -43,7 +43,7 @@ def rename(budget: Budget, data: Data, old: object, new: object) -> dict[object,
     """A dict with one key renamed, in its place."""
     budget.elements(len(data))
     key(old)
-    return {key(new) if name == old else name: value for name, value in data.items()}
+    return _renamed(data, [key(new) if name == old else name for name in data])
 
 
 @method(dict, name="rename_keys", examples=[("{'a': 1, 'b': 2}.rename_keys({'a': 'x', 'b': 'y'})", {"x": 1, "y": 2})])
@@ -51,7 +51,7 @@ def rename_keys(budget: Budget, data: Data, names: Data) -> dict[object, object]
     """A dict with these keys renamed, old to new."""
     budget.elements(len(data))
     renamed = {old: key(new) for old, new in mapping(names).items()}
-    return {renamed.get(name, name): value for name, value in data.items()}
+    return _renamed(data, [renamed.get(name, name) for name in data])
 
 
 @method(
@@ -152,6 +152,8 @@ def unflatten(budget: Budget, data: Data, separator: str = ".") -> dict[object, 
             inside = below
         if isinstance(inside.get(parts[-1]), dict):
             raise Fault(f"there is both a value and something below {parts[-1][:40]!r}")
+        if parts[-1] in inside:
+            raise keys_clash((parts[-1], parts[-1]))
         inside[parts[-1]] = value
     return made
 
@@ -162,6 +164,14 @@ def to_pairs(budget: Budget, data: Data, name: str = "key", value: str = "value"
     budget.elements(len(data))
     budget.spend(len(data))
     return [{as_text(name): one, as_text(value): inside} for one, inside in data.items()]
+
+
+def _renamed(data: Data, names: list[object]) -> dict[object, object]:
+    """The data under these names; a Fault where two of them are one, since only one value could stay."""
+    made = dict(zip(names, data.values(), strict=True))
+    if len(made) < len(names):
+        raise keys_clash(names)
+    return made
 
 
 def _names(budget: Budget, names: tuple[object, ...]) -> list[object]:
@@ -183,10 +193,8 @@ def _compacted(value: object) -> object:
 
 def _cased(budget: Budget, value: object, change: Callable[..., object], deep: bool) -> object:
     if isinstance(value, Mapping):
-        return {
-            (change(budget, name) if type(name) is str else name): _cased(budget, one, change, deep) if deep else one
-            for name, one in value.items()
-        }
+        inside = {name: _cased(budget, one, change, True) for name, one in value.items()} if deep else value
+        return _renamed(inside, [change(budget, name) if type(name) is str else name for name in inside])
     if isinstance(value, (list, tuple)) and deep:
         return [_cased(budget, one, change, deep) for one in value]
     return value
@@ -198,6 +206,8 @@ def _flattened(budget: Budget, value: object, path: str, separator: str, made: d
     )
     if not inside or not value:
         budget.text(len(path) + 64)
+        if path in made:
+            raise keys_clash((path, path))
         made[path] = value
         budget.elements(len(made) if len(made) % 1_000 == 0 else 0)
         return

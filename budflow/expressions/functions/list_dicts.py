@@ -7,7 +7,7 @@ from budflow.expressions.budget import Budget, Fault
 from budflow.expressions.compare import equal
 from budflow.expressions.declare import method
 from budflow.expressions.paths import read_path
-from budflow.expressions.values import Sequence, key, text_of, within_bits
+from budflow.expressions.values import Sequence, key, keys_clash, text_of, within_bits
 
 ROWS = {
     "rows": [{"id": 1, "city": "Rome", "n": 2}, {"id": 2, "city": "Bern", "n": 3}, {"id": 3, "city": "Rome", "n": 4}]
@@ -210,7 +210,10 @@ def rename_keys(budget: Budget, values: Sequence, names: Mapping[object, object]
         inside = mapping(value, "each element")
         budget.elements(len(inside))
         budget.spend(len(inside) // 4)
-        made.append({renamed.get(name, name): element for name, element in inside.items()})
+        one = {renamed.get(name, name): element for name, element in inside.items()}
+        if len(one) < len(inside):
+            raise keys_clash(renamed.get(name, name) for name in inside)
+        made.append(one)
     return made
 
 

@@ -1,5 +1,6 @@
 """Datetimes: moving, truncating, comparing, writing."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from budflow.expressions.arguments import listed, moment as as_moment, number, one_of, text as as_text, whole
@@ -242,6 +243,8 @@ def _moved(
 ) -> datetime:
     if isinstance(amount, timedelta) and unit is None:
         moment = later(moment, amount * sign)
+    elif isinstance(amount, Mapping):
+        raise Fault("amount must be a number, and this is a dict", "Name the units: .plus(days=1, hours=2).")
     elif amount is not None:
         moment = shifted(moment, number(amount, "amount") * sign, unit_of(unit))
     elif unit is not None:
