@@ -165,7 +165,10 @@ class Settings(BaseSettings):
         50, ge=1, le=10_000, description="After so many runs a worker is replaced by a new one."
     )
     sandbox_queued_max: int = Field(
-        1000, ge=1, description="How much code may wait for a worker; beyond it a node fails with `sandbox.busy`."
+        1000,
+        ge=1,
+        description="How much code may wait for a worker, of one project half of that at most; beyond it a node fails "
+        "with `sandbox.busy`.",
     )
     sandbox_memory_mb_max: int = Field(
         2048, ge=128, le=1024 * 1024, description="The most memory that a node may give its code, in MiB."

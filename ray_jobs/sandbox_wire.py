@@ -1,6 +1,7 @@
 """An author's code on its way to a sandbox relay and what comes back: JSON bytes, items in parts of their own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, overload
 
@@ -10,7 +11,15 @@ from budflow.errors import BudflowError
 from budflow.model.failure import NodeError
 from budflow.model.item import Item, ItemList, Json
 from budflow.model.item_codec import decode_items, encode_items, to_plain
-from budflow.model.sandbox import CodeFailed, CodeInvalid, CodePart, CodeResultMalformed, CodeTask, CodeTimedOut
+from budflow.model.sandbox import (
+    CodeFailed,
+    CodeInvalid,
+    CodePart,
+    CodePlace,
+    CodeResultMalformed,
+    CodeTask,
+    CodeTimedOut,
+)
 from ray_jobs.blobs import Content
 
 #: So many items stand in each part of the input but the last one.
@@ -87,7 +96,8 @@ class PartedItems(Sequence[Item]):
 def part_frame(part: CodePart) -> Json:
     """A part of what the code gave, as a frame."""
     failed = {str(index): _pack_error(error) for index, error in part.failed.items()}
-    return {"items": [[json, source] for json, source in part.items], "failed": failed}
+    place = None if part.place is None else asdict(part.place)
+    return {"items": [[json, source] for json, source in part.items], "failed": failed, "place": place}
 
 
 def log_frame(level: str, message: str, fields: Mapping[str, Any], item: int | None) -> Json:
@@ -112,7 +122,8 @@ def unpack_frames(message: bytes) -> list[Json]:
 def part_of(frame: Json) -> CodePart:
     """The part that a frame is."""
     failed = {int(index): _unpack_error(shape) for index, shape in frame["failed"].items()}
-    return CodePart([(json, source) for json, source in frame["items"]], failed)
+    place = None if frame["place"] is None else CodePlace(**frame["place"])
+    return CodePart([(json, source) for json, source in frame["items"]], failed, place)
 
 
 def _pack_items(items: Sequence[Item]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from budflow.model.sandbox import REDUCED_ISOLATION
 from tests.certificate import self_signed
 from tests.docker_engine import DockerServer
 from tests.processes import BUDFLOW, Serving, command, environment, eventually, mcp_client, serving
@@ -77,15 +78,18 @@ def test_code_runs_in_the_sandbox_of_a_server_which_says_how_it_isolates(
 
         assert shown["result"]["items"] == [{"json": BEST}]
         lines = logged(server, shown)
+        place = shown["nodes"][1]["place"]
+        assert (place["isolation"], place["label"]) == (way, REDUCED_ISOLATION if way == "process" else None)
+        assert (place["image"] or "").startswith("sha256:") is (way == "docker")
         assert "2 were graded" in [line["message"] for line in lines]
         assert {line["fields"]["isolation"] for line in lines if "isolation" in line["fields"]} == {way}
         status = server.client.get("/status").json()["sandbox"]
         assert (status["state"], status["isolation"], status["tasks_done"]) == ("running", way, 2)
-        assert status["label"] == ("reduced isolation" if way == "process" else None)
+        assert status["label"] == (REDUCED_ISOLATION if way == "process" else None)
         assert (status["image"] or "").startswith("sha256:") is (way == "docker")
         told = orjson.loads(command(data_dir, "sandbox", "status", "--json", exits=0, **sandbox).stdout)
         assert told["isolation"] == way
-        assert ("reduced isolation" in command(data_dir, "status").stdout) is (way == "process")
+        assert (REDUCED_ISOLATION in command(data_dir, "status").stdout) is (way == "process")
 
 
 def test_what_is_wrong_with_code_is_told_with_its_line(data_dir: Path, sandbox: Mapping[str, str]) -> None:

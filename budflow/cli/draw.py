@@ -57,6 +57,8 @@ def place_text(place: Mapping[str, Any] | None) -> str:
         parts.append(str(place["actor"]))
     if place.get("ray_node"):
         parts.append(f"node {str(place['ray_node'])[:8]}")
+    if place.get("isolation"):
+        parts.append(f"code by {place.get('label') or place['isolation']}")
     return ", ".join(parts)
 
 

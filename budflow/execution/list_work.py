@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from budflow.execution.at_hand import reach, read_block
@@ -23,7 +24,9 @@ from budflow.execution.node_result import (
 )
 from budflow.execution.spill import Gathered
 from budflow.model.item import Item
+from budflow.model.log import LogCapability
 from budflow.model.node import PART_ITEMS, Batch, Outputs
+from budflow.model.sandbox import CodePart, CodeTask, SandboxCapability
 from budflow.model.spilled import Chunk, Spilled
 
 BATCH_ITEMS_MAX = 1_000
@@ -77,6 +80,8 @@ async def _call_list(run: NodeRun, result: NodeResult) -> BaseException | None:
     """Call it once; what it raised, after which the result is as if it had never been called."""
     task = asyncio.current_task()
     batch = _batch(run, run.items, 0)
+    if run.node.spec.sandboxed:
+        batch.sandbox = _Noting(run.sandbox, result)
     aside = run.open_aside() if run.open_aside is not None and isinstance(run.items, Spilled) else None
     if aside is not None:
         batch.put_aside = aside.put
@@ -178,7 +183,6 @@ def _batch(run: NodeRun, items: Sequence[Item], start: int) -> Batch[Any]:
         static=run.static,
         log=Logging(run.log, start),
         blobs=run.blobs,
-        sandbox=run.sandbox,
         key=run.key(-1) if run.node.spec.sandboxed else "",  # Of use to no other; it takes a microsecond.
         name=run.name,
     )
@@ -231,6 +235,21 @@ def _fail_all(run: NodeRun, result: NodeResult, items: Sequence[Item], start: in
     failed = all_failed(items, failure_of(run.node, error, run.path))
     result.fatal = failed.fatal
     result.failed.update({start + ordinal: failure for ordinal, failure in failed.failed.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Noting:
+    """Meets SandboxCapability: notes in the result where the code ran."""
+
+    sandbox: SandboxCapability
+    result: NodeResult
+
+    async def run(self, task: CodeTask, log: LogCapability) -> AsyncGenerator[CodePart, None]:
+        """See SandboxCapability."""
+        async with aclosing(self.sandbox.run(task, log)) as parts:
+            async for part in parts:
+                self.result.code_place = part.place or self.result.code_place
+                yield part
 
 
 def _discard(result: NodeResult) -> None:

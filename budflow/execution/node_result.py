@@ -23,7 +23,7 @@ from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.item import Item, ItemError, ItemList
 from budflow.model.node import ERROR_PORT, HttpCapability
 from budflow.model.redaction import Redaction
-from budflow.model.sandbox import NO_SANDBOX, SandboxCapability
+from budflow.model.sandbox import NO_SANDBOX, CodePlace, SandboxCapability
 from budflow.model.spilled import Spilled
 from budflow.model.static_data import NO_STATIC, StaticData
 
@@ -122,7 +122,7 @@ class NodeResult:
 
     `stored` are the ports that were too much for memory, `spill` where they go while the node runs. `fatal` is what
     made the run fail as a whole, whatever the node's `on_error` says. `raised`: the one call that was to give all of it
-    failed, and nothing that it did stays.
+    failed, and nothing that it did stays. `code_place` is where an author's code ran.
     """
 
     ports: Gathered = field(default_factory=dict)
@@ -132,6 +132,7 @@ class NodeResult:
     spill: Spill | None = None
     fatal: Failure | None = None
     raised: bool = False
+    code_place: CodePlace | None = None
 
 
 def failure_of(node: PlanNode, error: BaseException, path: str = "", redaction: Redaction | None = None) -> Failure:

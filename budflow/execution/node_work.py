@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from budflow.execution.aside import Aside
 from budflow.execution.heavy import Heavy
-from budflow.execution.lists import ListStore
 from budflow.execution.masking import mask_result
 from budflow.execution.node_credentials import NodeCredentials
 from budflow.execution.node_log import ExecutionLog, NodeLog
@@ -25,14 +25,12 @@ from budflow.execution.open_node import Openings, OpenNode, Recorded
 from budflow.execution.ports import Link, Work
 from budflow.execution.spill import Spill
 from budflow.execution.stored_blobs import StoredBlobs
-from budflow.execution.tools import SandboxOf, no_sandbox
+from budflow.execution.tools import Tools
 from budflow.model import event as e
 from budflow.model.blobs import NO_BLOBS, BlobsCapability
 from budflow.model.execution import Place
 from budflow.model.failure import Failure
-from budflow.model.files import NO_FILES, FilesCapability
 from budflow.model.item import EMPTY, Item, ItemList
-from budflow.model.node import HttpCapability
 from budflow.model.static_data import NO_STATIC, StaticData
 
 LINGER_SECONDS = 0.02
@@ -66,22 +64,15 @@ class NodeWork:
         work: Work,
         link: Link,
         openings: Openings,
-        *,
-        http: HttpCapability,
-        heavy: Heavy | None,
-        now: Callable[[], datetime],
-        files: FilesCapability = NO_FILES,
-        lists: ListStore | None = None,
-        sandbox_of: SandboxOf = no_sandbox,
+        tools: Tools,
     ) -> None:
         self._work, self._link, self._openings = work, link, openings
         self._static = dict(work.static)
         admitted = work.admitted
         #: A test run sees static data, and what it does to them is forgotten at its end.
         self._keeps_static = admitted is None or not admitted.is_test
-        self._http, self._heavy, self._now, self._files = http, heavy, now, files
-        self.log = ExecutionLog(now, link.append)
-        self._lists, self._sandbox_of = lists, sandbox_of
+        self._tools, self._now, lists = tools, tools.now, tools.lists
+        self.log = ExecutionLog(tools.now, link.append)
         self._open_spill = None if lists is None else partial(Spill, lists, work.execution.project_id)
         self._open_aside = None if lists is None else partial(Aside, lists.blobs)
         self._blobs: BlobsCapability = NO_BLOBS
@@ -107,8 +98,8 @@ class NodeWork:
             opened.effect = effect  # Until here nothing has happened, so it could be cancelled on the spot.
         elif run.credentials:
             await self._link.commit()  # The author says that it has no effect; but what it is given leaves here.
-        if node.weight == "heavy" and self._heavy is not None:
-            result, place = await self._elsewhere(self._heavy, run)
+        if node.weight == "heavy" and self._tools.heavy is not None:
+            result, place = await self._elsewhere(self._tools.heavy, run)
             return self.outcome(opened, await store_much(run, result), place)
         try:
             result = await run_node(run)
@@ -140,6 +131,8 @@ class NodeWork:
         """What a result means under the node's `on_error`."""
         if result.raised:
             opened.static = NO_STATIC  # Its items may pass on; what it did to static data is not kept.
+        if (code := result.code_place) is not None:
+            place = replace(place or self._tools.place, isolation=code.isolation, image=code.image or None)
         settled = settle(opened.node, opened.items, result, opened.path)
         if isinstance(settled, Failure):
             return e.NodeFailed(
@@ -221,8 +214,8 @@ class NodeWork:
             return all_failed(run.items, failure_of(run.node, error, run.path, run.redaction)), None
         if run.redaction is not None:
             mask_result(result, run.redaction)
-        if self._lists is not None and result.stored:  # There; here they are to be read too.
-            open_list = partial(self._lists.open, self._work.execution.project_id)
+        if self._tools.lists is not None and result.stored:  # There; here they are to be read too.
+            open_list = partial(self._tools.lists.open, self._work.execution.project_id)
             result.stored = {port: open_list(items) for port, items in result.stored.items()}
         return result, place
 
@@ -244,14 +237,14 @@ class NodeWork:
             scope=self._openings.scope_of(opened),
             now=opened.started_at,
             effect_scope=self._work.execution.effect_scope,
-            http=self._http,
+            http=self._tools.http,
             on_retry=on_retry,
             log=log,
             path=opened.path,
             done=recorded.done if recorded is not None else {},
             in_doubt=opened.refused,
             traceparent=self._work.execution.traceparent,
-            files=self._files,
+            files=self._tools.files,
             blobs=self._blobs,
             open_spill=self._open_spill,
             open_aside=self._open_aside,
@@ -259,7 +252,7 @@ class NodeWork:
         )
         if opened.node.spec.sandboxed:
             execution = self._work.execution
-            run.sandbox = self._sandbox_of(execution.project_id)
+            run.sandbox = self._tools.sandbox_of(execution.project_id)
             run.name = f"{execution.workflow_id}/{execution.id}/{opened.path}"
         return run
 

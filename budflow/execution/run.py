@@ -64,12 +64,7 @@ class Run:
             work,
             link,
             openings,
-            http=tools.http,
-            heavy=tools.heavy,
-            now=tools.now,
-            files=tools.files,
-            lists=tools.lists,
-            sandbox_of=tools.sandbox_of,
+            tools,
         )
         self._open: dict[s.At, OpenNode] = {}
         self._collecting = Collecting(

@@ -6,7 +6,7 @@ of other nodes goes along, found by lineage on this side.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ from budflow.model.failure import Failure
 from budflow.model.item import Item, ItemList, Json
 from budflow.model.item_codec import decode_items, encode_items
 from budflow.model.journal import EventUnwritable
+from budflow.model.sandbox import CodePlace
 from budflow.model.workflow import Node, Retry
 from budflow.nodes.registry import Registry
 
@@ -135,6 +136,7 @@ async def run_packed(
         "stored": {port: encode_items(items) for port, items in result.stored.items()},
         "fatal": None if result.fatal is None else result.fatal.to_json(),
         "raised": result.raised,
+        "code_place": None if result.code_place is None else asdict(result.code_place),
         "failed": {ordinal: failure.to_json() for ordinal, failure in result.failed.items()},
         "tries": result.tries,
         "retries": retries,
@@ -164,6 +166,7 @@ def unpack_result(payload: bytes, run: NodeRun) -> NodeResult:
         stored={port: decode_items(kept) for port, kept in shape["stored"].items()},
         fatal=None if shape["fatal"] is None else Failure(**shape["fatal"]),
         raised=shape["raised"],
+        code_place=None if shape["code_place"] is None else CodePlace(**shape["code_place"]),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from budflow.errors import BudflowError
 from budflow.model.failure import Failure
+from budflow.model.sandbox import Isolation
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 EndStatus = Literal["succeeded", "failed", "cancelled"]
@@ -106,13 +107,15 @@ RunnerKind = Literal["main", "worker", "ray"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something ran."""
+    """Where something ran. Of a node that ran an author's code, `isolation` and `image` are those of its sandbox."""
 
     executor: Literal["inprocess", "ray"]
     host: str
     pid: int
     actor: str | None = None
     ray_node: str | None = None
+    isolation: Isolation | None = None
+    image: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The shape in the journal and in answers: only what is set."""
@@ -121,6 +124,10 @@ class Place:
             shape["actor"] = self.actor
         if self.ray_node is not None:
             shape["ray_node"] = self.ray_node
+        if self.isolation is not None:
+            shape["isolation"] = self.isolation
+        if self.image:
+            shape["image"] = self.image
         return shape
 
 

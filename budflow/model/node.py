@@ -101,11 +101,11 @@ class Call(Generic[P]):
 class Batch(Generic[P]):
     """What a `batch` or `list` node gets: the items of all its ports, one after the other, in declared order.
 
-    An index is the ordinal in that concatenation. `resolve(index)` evaluates the parameters for one item. Where the
-    items are `spilled`, go through them once and in order: they are read from blobs. `put_aside` keeps items outside
-    of memory for as long as the node runs. Only an async generator can use `blobs` and `sandbox`. `key` is the
-    idempotency key of the whole list: equal for every attempt. `name` says for people whose work this is:
-    `workflow/execution/node`.
+    An index is the ordinal in that concatenation. `resolve(index)` evaluates the parameters for one item; those that do
+    not depend on it are the same object for all. Where the items are `spilled`, go through them once and in order: they
+    are read from blobs. `put_aside` keeps items outside of memory for as long as the node runs. Only an async generator
+    can use `blobs` and `sandbox`. `key` is the idempotency key of the whole list: equal for every attempt. `name` says
+    for people whose work this is: `workflow/execution/node`.
     """
 
     items: Sequence[Item]

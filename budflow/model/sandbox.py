@@ -9,18 +9,21 @@ from budflow.model.failure import NodeError
 from budflow.model.item import Item, Json
 from budflow.model.log import LogCapability
 
-CodeMode = Literal["all", "each", "function"]
+CodeMode = Literal["all", "each", "each_with", "function"]
 Isolation = Literal["docker", "process", "external"]
+#: What isolation by processes is called, wherever it is named.
+REDUCED_ISOLATION = "reduced isolation"
 
 
 @dataclass(frozen=True, slots=True)
 class CodeTask:
     """One run of an author's code.
 
-    `items` are read in parts and only where the code touches them. `requirements` are those of pip, `network` the hosts
-    that the code may reach (`api.example`, `*.example:8443`); none: it has no network. Randomness in the code derives
-    from `seed`, and its `now` is given, so that a repetition has the same. `name` is for logs and the dashboard:
-    `workflow/execution/node`.
+    `items` are read in parts and only where the code touches them. In the mode `each_with` an item is an object of the
+    names that the code sees: `item`, `index` and `params`. `requirements` are those of pip, `network` the
+    hosts that the code may reach (`api.example`, `*.example:8443`); none: it has no network. Randomness in the code
+    derives from `seed`, and its `now` is given, so that a repetition has the same. `name` is for logs and the
+    dashboard: `workflow/execution/node`.
     """
 
     mode: CodeMode
@@ -37,14 +40,23 @@ class CodeTask:
 
 
 @dataclass(frozen=True, slots=True)
+class CodePlace:
+    """Where code ran: how it was isolated, and the digest of the image (""; there was none)."""
+
+    isolation: Isolation
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CodePart:
     """A part of what the code gave back: new items, each with the index of the one it was made from (-1: none).
 
-    `failed` are the input items, by index, on which code of mode `each` failed.
+    `failed` are the input items, by index, on which code failed that runs once for each. The last part has the `place`.
     """
 
     items: Sequence[tuple[Json, int]] = ()
     failed: Mapping[int, NodeError] = field(default_factory=dict)
+    place: CodePlace | None = None
 
 
 class SandboxCapability(Protocol):

@@ -8,13 +8,14 @@ from typing import Any
 
 from budflow.log import get_log
 from budflow.model.failure import NodeError
-from budflow.model.sandbox import SandboxBusy, SandboxUnavailable, SandboxWorkerLost
+from budflow.model.sandbox import SandboxUnavailable, SandboxWorkerLost
 from budflow.sandbox.figures import Figures
-from budflow.sandbox.image_desk import ImageDesk
+from budflow.sandbox.image_desk import ImageDesk, waiting_for_image
 from budflow.sandbox.images import Images
 from budflow.sandbox.messages import Progress
 from budflow.sandbox.pool import Pool, Want
 from budflow.sandbox.runners import OnProgress, WorkerKind, WorkerRunner
+from budflow.sandbox.shares import Shares
 from budflow.sandbox.work import Asker, Ran, Work
 from budflow.sandbox.worker_link import NotTaken
 
@@ -27,7 +28,7 @@ log = get_log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """What a task may ask for at most: more is cut down to it. So many may wait for an image."""
+    """What a task may ask for at most: more is cut down to it. So many may wait for an image, on request too."""
 
     memory_mb_max: int = 2_048
     preparing_max: int = 1_000
@@ -42,13 +43,14 @@ class Broker:
     figures: Figures
     limits: TaskLimits = field(default_factory=TaskLimits)
     clock: Callable[[], float] = time.monotonic
-    _preparing: int = 0
+    _preparing: Shares = field(init=False)
     _images: Images = field(init=False)
     desk: ImageDesk = field(init=False)
 
     def __post_init__(self) -> None:
         self._images = Images(self.runner)
-        self.desk = ImageDesk(self.runner, self._images, self.pool)
+        self._preparing = Shares(self.limits.preparing_max)
+        self.desk = ImageDesk(self.runner, self._images, self.pool, self._preparing)
 
     async def run(self, work: Work, asker: Asker) -> Ran:
         """Have it done. Raises SandboxBusy, SandboxUnavailable, RequirementsFailed, and what the code ends with."""
@@ -83,14 +85,9 @@ class Broker:
         raise SandboxWorkerLost("No sandbox worker took the code.")
 
     async def _prepared(self, work: Work, asker: Asker) -> str:
-        if self._preparing >= self.limits.preparing_max:
-            raise SandboxBusy
-        self._preparing += 1
-        try:
+        with waiting_for_image(self._preparing, work.project):
             async with _Telling(asker, work.id) as tell:
                 return await self._image(work, tell)
-        finally:
-            self._preparing -= 1
 
     async def _image(self, work: Work, tell: OnProgress) -> str:
         if not work.image:

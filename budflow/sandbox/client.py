@@ -11,11 +11,11 @@ import orjson
 
 from budflow.log import get_log
 from budflow.model.log import LogCapability
-from budflow.model.sandbox import CodeInvalid, CodePart, CodeTask, SandboxUnavailable, SandboxWorkerLost
+from budflow.model.sandbox import CodeInvalid, CodePart, CodePlace, CodeTask, SandboxUnavailable, SandboxWorkerLost
 from budflow.sandbox.access import STATUS, SandboxKeyUnreadable
 from budflow.sandbox.encode_items import encode_part, encode_value
 from budflow.sandbox.messages import PART_BYTES
-from budflow.sandbox.requests import CODE_BYTES_MAX, PARAMS_BYTES_MAX
+from budflow.sandbox.requests import CODE_BYTES_MAX, PARAMS_BYTES_MAX, Abandon, Done, ItemsWanted, LogLine, Part
 from budflow.sandbox.troubles import error_of, rebuild
 
 if TYPE_CHECKING:
@@ -67,9 +67,11 @@ class SandboxClient:
         """The status of the sandbox: starts it where none runs. Raises SandboxUnavailable."""
         link = await self.link(STATUS)
         try:
-            return await link.describe()
-        finally:
-            self.rest(STATUS, link)
+            return await self._described_by(link)
+        except SandboxUnavailable:
+            if not link.gone:
+                raise
+        return await self._described_by(await self.link(STATUS))  # It had died, and the link did not know yet.
 
     async def link(self, project_id: str) -> "Connection":
         """A living link for the project. Raises SandboxUnavailable."""
@@ -101,6 +103,12 @@ class SandboxClient:
             await link.close()
         if self._closers:
             await asyncio.wait(self._closers)
+
+    async def _described_by(self, link: "Connection") -> Mapping[str, Any]:
+        try:
+            return await link.describe()
+        finally:
+            self.rest(STATUS, link)
 
     async def _connect(self, project_id: str) -> "Connection":
         from budflow.sandbox.connection import (  # noqa: PLC0415 - the library of WebSockets, with the first code
@@ -163,6 +171,7 @@ class ProjectSandbox:
                     case "done":
                         over = True
                         _tell_done(log, message)
+                        yield CodePart(place=CodePlace(message["isolation"], message["image"]))
                         return
                     case "failed":
                         over = True
@@ -171,7 +180,7 @@ class ProjectSandbox:
             link.close_task(task_id)
             if not over:
                 with contextlib.suppress(SandboxWorkerLost):
-                    await link.send({"type": "abandon", "task_id": task_id})
+                    await link.send(Abandon(task_id=task_id).model_dump())
             self.client.rest(self.project_id, link)
 
 
@@ -197,26 +206,26 @@ async def _submit(task: CodeTask) -> dict[str, Any]:
     }
 
 
-async def _items(task: CodeTask, wanted: Mapping[str, Any]) -> dict[str, Any]:
+async def _items(task: CodeTask, wanted: ItemsWanted) -> dict[str, Any]:
     shape = {"task_id": wanted["task_id"], "request": wanted["request"]}
     items = await encode_part(task.items, wanted["start"], wanted["stop"])
     return {"type": "items", **shape, "items": items}
 
 
-def _part(message: Mapping[str, Any]) -> CodePart:
+def _part(message: Part) -> CodePart:
     return CodePart(
         [(item["json"], item.get("source", -1)) for item in message["items"]],
         {trouble["item"]: error_of(trouble) for trouble in message["failed"]},
     )
 
 
-def _log(log: LogCapability, line: Mapping[str, Any]) -> None:
+def _log(log: LogCapability, line: LogLine) -> None:
     target = log if line["item"] is None else log.for_item(line["item"])
     write = {"debug": target.debug, "info": target.info, "warning": target.warning, "error": target.error}
     write[line["level"]](line["message"], **line["fields"])
 
 
-def _tell_done(log: LogCapability, done: Mapping[str, Any]) -> None:
+def _tell_done(log: LogCapability, done: Done) -> None:
     tell = log.info if done["isolation"] == "process" else log.debug
     tell(
         "Ran with reduced isolation." if done["isolation"] == "process" else "Ran in the sandbox.",

@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from budflow.model.sandbox import SandboxUnavailable, SandboxWorkerLost
 from budflow.sandbox.access import REQUESTER_SECONDS, Tickets, read_key
 from budflow.sandbox.greet import LINK_OPTIONS
-from budflow.sandbox.requests import REQUEST_FRAME_BYTES_MAX, REQUESTS_VERSION
+from budflow.sandbox.requests import (
+    REQUEST_FRAME_BYTES_MAX,
+    AboutTask,
+    Describe,
+    FromSandboxd,
+    Greeted,
+    Greeting,
+)
 
 ANSWER_SECONDS = 10.0
 #: How a `requests.Part` begins, as orjson writes it.
@@ -37,24 +45,24 @@ class Inbox:
     """What is said of one task, in order."""
 
     def __init__(self) -> None:
-        self._messages: asyncio.Queue[dict[str, Any] | bytes | None] = asyncio.Queue()
+        self._messages: asyncio.Queue[AboutTask | bytes | None] = asyncio.Queue()
 
-    def put(self, message: dict[str, Any] | bytes | None) -> None:
+    def put(self, message: AboutTask | bytes | None) -> None:
         """A message, as bytes where it was not read yet; None says that the link is gone."""
         self._messages.put_nowait(message)
 
-    async def get(self) -> dict[str, Any] | None:
+    async def get(self) -> AboutTask | None:
         """The next message; None when the link is gone."""
         message = await self._messages.get()
-        read: dict[str, Any] | None = orjson.loads(message) if isinstance(message, bytes) else message
+        read: AboutTask | None = orjson.loads(message) if isinstance(message, bytes) else message
         return read
 
 
 class Connection:
     """One link for one project. Use `connect`."""
 
-    def __init__(self, connection: ClientConnection, isolation: str) -> None:
-        self._connection, self.isolation = connection, isolation
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
         self._inboxes: dict[str, Inbox] = {}
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._ids = itertools.count(1)
@@ -91,7 +99,7 @@ class Connection:
         self._answers[request] = future
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self.send({"type": "describe", "request": request})
+                await self.send(Describe(request=request).model_dump())
                 answer: dict[str, Any] = await future
         except (SandboxWorkerLost, TimeoutError) as error:
             raise SandboxUnavailable("The sandbox daemon does not answer.") from error
@@ -124,7 +132,7 @@ class Connection:
             task_id = frame[len(PART_PREFIX) : frame.index(b'"', len(PART_PREFIX))].decode()
             self._put(task_id, frame)
             return
-        message = orjson.loads(frame)
+        message: FromSandboxd = orjson.loads(frame)
         if message["type"] != "described":
             self._put(message["task_id"], message)
             return
@@ -132,7 +140,7 @@ class Connection:
         if future is not None and not future.done():
             future.set_result(message["status"])
 
-    def _put(self, task_id: str, message: dict[str, Any] | bytes) -> None:
+    def _put(self, task_id: str, message: AboutTask | bytes) -> None:
         inbox = self._inboxes.get(task_id)
         if inbox is not None:
             inbox.put(message)
@@ -146,8 +154,10 @@ async def connect(socket: Path, project: str) -> Connection:
     return await connect_with(socket, Tickets(read_key(socket.parent)).issue("requester", project, REQUESTER_SECONDS))
 
 
-async def connect_with(socket: Path, ticket: str, **expected: str) -> Connection:
-    """The same by a ticket that somebody else made, for the `project` and `image` that are expected. Raises Refused."""
+async def connect_with(
+    socket: Path, ticket: str, *, project: str | None = None, image: str | None = None
+) -> Connection:
+    """The same by a ticket that somebody else made, for the project and image that are expected. Raises Refused."""
     try:
         connection = await unix_connect(
             str(socket),
@@ -161,12 +171,12 @@ async def connect_with(socket: Path, ticket: str, **expected: str) -> Connection
         raise Refused(str(error)) from error
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            await connection.send(
-                orjson.dumps({"type": "greeting", "version": REQUESTS_VERSION, "ticket": ticket, **expected}), text=True
-            )
-            greeted = orjson.loads(await connection.recv())
+            await connection.send(Greeting(ticket=ticket, project=project, image=image).model_dump_json())
+            Greeted.model_validate_json(await connection.recv())
     except ConnectionClosed as error:
         raise Refused(error.rcvd.reason if error.rcvd else "it hung up") from error
-    except TimeoutError as error:
-        raise Refused("it does not answer") from error
-    return Connection(connection, str(greeted["isolation"]))
+    except (TimeoutError, ValidationError) as error:
+        connection.transport.abort()
+        why = "it does not answer" if isinstance(error, TimeoutError) else "it is of another version of BudFlow"
+        raise Refused(why) from error
+    return Connection(connection)

@@ -1,6 +1,5 @@
 """External workers: they come over TLS with a single-use ticket, and serve the project that it names, no other."""
 
-import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator
@@ -24,10 +23,8 @@ from budflow.sandbox.greet import (
 from budflow.sandbox.pool import Pool
 from budflow.sandbox.pooled_worker import PooledWorker
 from budflow.sandbox.runners import WorkerKind
+from budflow.sandbox.strangers import Strangers
 from budflow.sandbox.worker_link import Patience, WorkerLink
-
-#: How many may be at the door at a time without having shown a ticket.
-STRANGERS_MAX = 32
 
 log = get_log(__name__)
 
@@ -49,15 +46,11 @@ class ExternalDoor:
     patience: Patience
     memory_mb_max: int
     port: int = 0
-    _strangers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STRANGERS_MAX))
+    strangers: Strangers = field(default_factory=Strangers)
 
     async def hear(self, connection: ServerConnection) -> None:
         """Greet one, and keep its link until it ends."""
-        if self._strangers.locked():
-            await connection.close(POLICY_VIOLATION)
-            return
-        async with self._strangers:
-            worker = await self._greet(connection)
+        worker = await self._greet(connection)
         if worker is not None:
             self.pool.join(worker)
             await worker.link.listen()
@@ -66,6 +59,7 @@ class ExternalDoor:
         try:
             hello = await read_hello(connection)
             grant = self.tickets.redeem(hello.ticket, "external")
+            self.strangers.greeted(connection)
             trust_with_frames(connection)
             link = WorkerLink(connection, self.patience)
             await link.welcome()
@@ -94,9 +88,8 @@ async def listening(settings: DaemonSettings, door: ExternalDoor) -> AsyncIterat
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(settings.listen_certificate, settings.listen_key)
-        server = await serve(
-            door.hear, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=5.0, **STRANGER_OPTIONS
-        )
+        options = {**STRANGER_OPTIONS, "create_connection": door.strangers.connecting(context)}
+        server = await serve(door.hear, host.strip("[]"), int(port), **options)
     except OSError as error:  # ssl.SSLError is one too.
         raise SandboxListenRefused(f"External workers cannot be listened for: {error.strerror or error}.") from error
     door.port = next(iter(server.sockets)).getsockname()[1]
@@ -105,6 +98,7 @@ async def listening(settings: DaemonSettings, door: ExternalDoor) -> AsyncIterat
         yield
     finally:
         server.close()
+        door.strangers.close()
         await server.wait_closed()
 
 

@@ -5,32 +5,31 @@ from collections.abc import Hashable, Iterator
 from itertools import islice
 from typing import Generic, TypeVar
 
+from budflow.sandbox.shares import Shares
+
 T = TypeVar("T")
 
 
-class QueueFull(Exception):
-    """The queue holds as many as it may."""
-
-
 class FairQueue(Generic[T]):
-    """Values of projects; within a project those of one kind keep their order, and each kind has its head."""
+    """Values of projects; within a project those of one kind keep their order, and each kind has its head.
+
+    Of its places a project has never more than it leaves to the others.
+    """
 
     def __init__(self, size_max: int) -> None:
-        self._size_max, self._size = size_max, 0
+        self._size_max, self._shares = size_max, Shares(size_max)
         self._projects: OrderedDict[str, dict[Hashable, deque[T]]] = OrderedDict()
         # Who was served stays behind the others while it comes back with the next task.
         self._served: dict[str, int] = {}
         self._turn = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self._shares.taken
 
     def add(self, project: str, kind: Hashable, value: T) -> None:
-        """Wait behind the project's others of this kind. Raises QueueFull."""
-        if self._size >= self._size_max:
-            raise QueueFull
+        """Wait behind the project's others of this kind. Raises PlacesTaken."""
+        self._shares.take(project)
         self._projects.setdefault(project, {}).setdefault(kind, deque()).append(value)
-        self._size += 1
 
     def remove(self, project: str, kind: Hashable, value: T) -> None:
         """Wait no longer; one that does not wait is left alone."""
@@ -39,7 +38,7 @@ class FairQueue(Generic[T]):
         if waiting is None or value not in waiting:
             return
         waiting.remove(value)
-        self._size -= 1
+        self._shares.give_back(project)
         if not waiting:
             del kinds[kind]
         if not kinds:

@@ -1,7 +1,8 @@
 """sandboxd's answers about images: prepared by its runner, and removed when no worker has them any more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from budflow.log import get_log
@@ -20,6 +21,7 @@ from budflow.sandbox.image_requests import (
 )
 from budflow.sandbox.images import Images
 from budflow.sandbox.runners import KeepsImages, WorkerRunner
+from budflow.sandbox.shares import PlacesTaken, Shares, busy
 
 MESSAGE_CHARS_MAX = 200
 
@@ -36,18 +38,32 @@ class EndsWorkers(Protocol):
         ...
 
 
-class ImageDesk:
-    """Answers requests for images. `runner` is the one of the workers."""
+@contextmanager
+def waiting_for_image(shares: Shares, project: str) -> Iterator[None]:
+    """Be one of those that wait for an image. Raises SandboxBusy."""
+    try:
+        shares.take(project)
+    except PlacesTaken as taken:
+        raise busy(taken, "an image") from taken
+    try:
+        yield
+    finally:
+        shares.give_back(project)
 
-    def __init__(self, runner: WorkerRunner, images: Images, pool: EndsWorkers) -> None:
+
+class ImageDesk:
+    """Answers requests for images. `runner` is the one of the workers; `waiting` counts tasks that wait for one too."""
+
+    def __init__(self, runner: WorkerRunner, images: Images, pool: EndsWorkers, waiting: Shares) -> None:
         self._keeps = runner if isinstance(runner, KeepsImages) else None
-        self._images, self._pool = images, pool
+        self._images, self._pool, self._waiting = images, pool, waiting
 
     async def answer(self, request: ImageRequest, subject: str, send: Send) -> None:
         """Answer one request of a requester with a ticket for this subject."""
         try:
             if isinstance(request, Prepare):
-                answer = await self._prepare(request, send)
+                with waiting_for_image(self._waiting, subject):
+                    answer = await self._prepare(request, send)
             elif subject != NODE:
                 raise SandboxUnavailable("A project's ticket is for its code, and not for the images of a machine.")
             elif isinstance(request, FindImage):

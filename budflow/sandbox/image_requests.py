@@ -6,9 +6,9 @@ as Ray's runtime environments do: its ticket is for NODE instead of a project, a
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from budflow.sandbox.messages import Index, Short
+from budflow.sandbox.messages import Index, Message, Short
 
 #: The subject of such a ticket; no project has this id.
 NODE = "*node*"
@@ -17,10 +17,8 @@ REQUIREMENTS_MAX = 100
 Image = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
 
 
-class ImageMessage(BaseModel):
+class ImageMessage(Message):
     """One message. `request` is the requester's number for it, which the answers have too."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     request: Index
 

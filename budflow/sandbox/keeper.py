@@ -1,4 +1,5 @@
-"""Keeps the embedded server's sandboxd: a child process, started with the first code that runs, and again if it dies.
+"""Keeps the embedded server's sandboxd: a child process, started with the first code that runs, and again if it dies
+or is stuck.
 
 It has its settings as the first line of its standard input and ends when that is closed, so it ends with the server
 however that ends. On its standard output it says once that it serves, or why it does not.
@@ -28,8 +29,12 @@ STOP_SECONDS = 20.0
 HURRY_SECONDS = 3.0
 BACK_OFF_SECONDS = 0.5
 BACK_OFF_SECONDS_MAX = 30.0
+#: So long one may take to answer who connects, on a machine that is busy; it is asked again after a while only.
+ANSWER_SECONDS = 15.0
+ANSWERED_SECONDS = 5.0
 #: One that served so long is started again at once when it dies.
 STEADY_SECONDS = 60.0
+STOPPED = "The server is being stopped."
 #: What the child may see of the server's environment, in which there are keys.
 ENVIRONMENT = frozenset(
     {"PATH", "PYTHONPATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "TZ", "XDG_RUNTIME_DIR"}
@@ -47,6 +52,8 @@ class SandboxKeeper:
         self._settings, self._python = settings, python
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.subprocess.Process | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._answered_at = 0.0
         self._lock = asyncio.Lock()
         self._failures = 0
         self._not_before = self._serves_since = 0.0
@@ -67,26 +74,57 @@ class SandboxKeeper:
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if running and self._process is not None else None
 
+    @property
+    def _path(self) -> Path:
+        return self._settings.directory / SOCKET_FILE
+
     async def socket(self) -> Path:
         """See `client.Keeper`. While it fails to start again and again, the last failure is repeated for a while."""
         async with self._lock:
+            if self._process is not None and self.pid is not None and not await self._answers():
+                await self._end_stuck(self._process)
             if self.pid is None:
                 await self._start()
-        return self._settings.directory / SOCKET_FILE
+        return self._path
 
     async def close(self) -> None:
         """End it: it has its `drain_seconds` for what runs."""
         self._closed = True
         if self._starting is not None:
             await _end(self._starting, HURRY_SECONDS)  # Who waits for it is told.
+        if self._asking is not None:
+            self._asking.cancel()
         async with self._lock:
             process, self._process = self._process, None
             if process is not None:
                 await _end(process, self._settings.drain_seconds + STOP_SECONDS)
 
+    async def _answers(self) -> bool:
+        """Whether it answers at its socket, as one does that is neither stopped nor stuck; asked once in a while."""
+        if time.monotonic() - self._answered_at < ANSWERED_SECONDS:
+            return True
+        self._asking = asyncio.create_task(_ask(self._path))
+        try:
+            await asyncio.wait([self._asking], timeout=ANSWER_SECONDS)
+            answers = self._asking.done() and not self._asking.cancelled() and self._asking.exception() is None
+        finally:
+            self._asking.cancel()
+            self._asking = None
+        if answers:
+            self._answered_at = time.monotonic()
+        return answers
+
+    async def _end_stuck(self, process: asyncio.subprocess.Process) -> None:
+        if self._closed:
+            raise SandboxUnavailable(STOPPED)
+        log.error("sandbox.daemon_stuck", pid=process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await _end(process, HURRY_SECONDS)
+
     async def _start(self) -> None:
         if self._closed:
-            raise SandboxUnavailable("The server is being stopped.")
+            raise SandboxUnavailable(STOPPED)
         if self._process is not None:
             log.error("sandbox.daemon_died", status=self._process.returncode)
             self._process = None
@@ -115,13 +153,14 @@ class SandboxKeeper:
             self._starting = None
         if self._closed:
             await _end(process, HURRY_SECONDS)
-            raise SandboxUnavailable("The server is being stopped.")
+            raise SandboxUnavailable(STOPPED)
         if told.get("serving") is not True:
             await _end(process, HURRY_SECONDS)
             error = rebuild({"code": SandboxUnavailable.code, **told})
             self._failed(error)
             raise error
-        self._process, self._serves_since = process, time.monotonic()
+        self._process = process
+        self._serves_since = self._answered_at = time.monotonic()
         log.info("sandbox.daemon_started", pid=process.pid, isolation=told.get("isolation"))
 
     async def _first_word(self, process: asyncio.subprocess.Process) -> Mapping[str, Any]:
@@ -163,6 +202,15 @@ class ExistingSandboxd:
 
     async def close(self) -> None:
         """It is not ours to end."""
+
+
+async def _ask(path: Path) -> None:
+    """Raises what connecting raises."""
+    from websockets.asyncio.client import unix_connect  # noqa: PLC0415 - the library of WebSockets, with the first code
+
+    connection = await unix_connect(str(path), compression=None, open_timeout=ANSWER_SECONDS, ping_interval=None)
+    connection.transport.abort()  # It was answered.
+    await connection.wait_closed()
 
 
 async def _end(process: asyncio.subprocess.Process, seconds: float) -> None:

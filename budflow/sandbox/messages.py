@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from budflow.model.log import Level
+from budflow.model.sandbox import CodeMode
+
 PROTOCOL_VERSION = 1
 #: A larger frame ends the connection; what is larger is sent in parts, of items by their bytes as JSON.
 FRAME_BYTES_MAX = 4 * 1024 * 1024
@@ -69,7 +72,7 @@ class Log(Message):
 
     type: Literal["log"] = "log"
     task_id: TaskId
-    level: Literal["debug", "info", "warning", "error"]
+    level: Level
     message: Text
     fields: dict[str, Any] = Field(default_factory=dict)
     item: Index | None = None
@@ -171,7 +174,7 @@ class Task(Message):
 
     type: Literal["task"] = "task"
     task_id: TaskId
-    mode: Literal["all", "each", "function"]
+    mode: CodeMode
     code: str
     params: dict[str, Any]
     now: str

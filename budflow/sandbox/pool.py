@@ -14,15 +14,17 @@ from typing import Any, Protocol
 from budflow.log import get_log
 from budflow.model.failure import NodeError
 from budflow.model.sandbox import SandboxBusy, SandboxUnavailable
-from budflow.sandbox.fair_queue import FairQueue, QueueFull
+from budflow.sandbox.fair_queue import FairQueue
 from budflow.sandbox.figures import Figures
 from budflow.sandbox.pooled_worker import PooledWorker
 from budflow.sandbox.runners import WorkerKind
+from budflow.sandbox.shares import PlacesTaken, busy
 
 #: One that waited this long may take the place of a worker whose project has more of them.
 PATIENCE_SECONDS = 1.0
 COOLING_SECONDS = 30.0
-STOPPED = "The sandbox is being stopped."  # Another one may come, so that it is worth to try again.
+STOPPED = "The sandbox is being stopped."
+STOPPED_HINT = "Give the node a retry: another sandbox may come."
 
 log = get_log(__name__)
 
@@ -95,12 +97,12 @@ class Pool:
     async def acquire(self, want: Want) -> PooledWorker:
         """A worker of the project's own; give it back by `release`. Raises SandboxBusy, SandboxUnavailable."""
         if self._closing:
-            raise SandboxBusy(STOPPED)
+            raise SandboxBusy(STOPPED, hint=STOPPED_HINT)
         waiting = _Waiting(want, self._clock(), asyncio.get_running_loop().create_future())
         try:
             self._queue.add(want.project, (want.kind, want.base), waiting)
-        except QueueFull:
-            raise SandboxBusy from None
+        except PlacesTaken as taken:
+            raise busy(taken, "a worker") from taken
         self._used[want.kind] = self._clock()
         self._deal()
         try:
@@ -152,7 +154,7 @@ class Pool:
         """End every worker, and refuse whoever waits."""
         self._closing = True
         for waiting in self._queue.everyone():
-            self._refuse(waiting, SandboxBusy(STOPPED))
+            self._refuse(waiting, SandboxBusy(STOPPED, hint=STOPPED_HINT))
         for worker in list(self._workers):
             self._end(worker, "closed")
         for start in self._starts:

@@ -15,19 +15,26 @@ from websockets.exceptions import ConnectionClosed
 from budflow.log import get_log
 from budflow.model.failure import NodeError
 from budflow.model.item import Json
-from budflow.model.sandbox import CodeFailed, CodeResultMalformed, SandboxUnavailable
+from budflow.model.sandbox import CodeResultMalformed, SandboxUnavailable
 from budflow.sandbox.access import STATUS
 from budflow.sandbox.image_desk import ImageDesk
 from budflow.sandbox.image_requests import NODE, FindImage, ImageMessage, ImageRequest, Prepare, RemoveImage
-from budflow.sandbox.messages import Log, Progress
+from budflow.sandbox.messages import Log, Message, Progress
 from budflow.sandbox.requests import (
     FROM_REQUESTER,
     REQUEST_FRAME_BYTES_MAX,
     Abandon,
+    AboutTask,
+    Advance,
     Describe,
+    Described,
+    Done,
+    Failed,
+    FromSandboxd,
     Items,
-    ItemsRefused,
-    Request,
+    ItemsWanted,
+    LogLine,
+    Part,
     Submit,
 )
 from budflow.sandbox.work import Asker, Ran, Work
@@ -93,11 +100,11 @@ class RequesterLink:
             while self._tasks:
                 await asyncio.wait(self._tasks)
 
-    def _take(self, message: Request) -> None:
+    def _take(self, message: Message) -> None:
         match message:
             case Submit():
                 self._submit(message)
-            case Items() | ItemsRefused():
+            case Items():
                 asked = self._asked.get(message.task_id)
                 if asked is not None:  # Else the task ended while they were on their way.
                     asked.given(message)
@@ -149,7 +156,7 @@ class RequesterLink:
         with contextlib.suppress(_Gone):
             await self.send(answer)
 
-    async def _answer(self, work: Work, asked: "_Asked") -> dict[str, Any]:
+    async def _answer(self, work: Work, asked: "_Asked") -> Done | Failed:
         try:
             ran = await self.broker.run(work, asked)
         except NodeError as error:
@@ -157,19 +164,19 @@ class RequesterLink:
         except Exception as error:  # The edge of the daemon: a fault of ours answers the one task.
             log.exception("sandbox.task_broke", task=work.name)
             return _failed(asked.task_id, SandboxUnavailable(f"The sandbox has a fault: {type(error).__name__}."))
-        return {
-            "type": "done",
-            "task_id": asked.task_id,
-            "isolation": ran.isolation,
-            "image": ran.image,
-            "worker": ran.worker,
-            "queued_seconds": ran.queued_seconds,
-            "ran_seconds": ran.ran_seconds,
-        }
+        return Done(
+            type="done",
+            task_id=asked.task_id,
+            isolation=ran.isolation,
+            image=ran.image,
+            worker=ran.worker,
+            queued_seconds=ran.queued_seconds,
+            ran_seconds=ran.ran_seconds,
+        )
 
     async def _answer_about_images(self, request: ImageRequest) -> None:
         async def send(answer: ImageMessage) -> None:
-            await self.send(answer.model_dump())
+            await self._send_frame(answer.model_dump_json().encode())
 
         with contextlib.suppress(_Gone):
             await self.broker.desk.answer(request, self.project, send)
@@ -177,9 +184,9 @@ class RequesterLink:
     async def _describe(self, request: int) -> None:
         with contextlib.suppress(_Gone):
             status = await self.broker.describe()
-            await self.send({"type": "described", "request": request, "status": dict(status)})
+            await self.send(Described(type="described", request=request, status=dict(status)))
 
-    async def send(self, message: Mapping[str, Any]) -> None:
+    async def send(self, message: FromSandboxd) -> None:
         """Raises CodeResultMalformed where it is no JSON for us, and _Gone."""
         try:
             frame = orjson.dumps(message)
@@ -187,6 +194,9 @@ class RequesterLink:
             raise CodeResultMalformed("The code gives back values that are nested too deeply.") from error
         if len(frame) > REQUEST_FRAME_BYTES_MAX:  # A short number may be a long one once it was read.
             raise CodeResultMalformed("The code gives back a part of its result that is too large.")
+        await self._send_frame(frame)
+
+    async def _send_frame(self, frame: bytes) -> None:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self.connection.send(frame, text=True)
@@ -223,48 +233,52 @@ class _Asked:
         request, future = self._last, asyncio.get_running_loop().create_future()
         self._requests[request] = (stop - start, future)
         try:
-            message = {"type": "items_wanted", "task_id": self.task_id, "request": request, "start": start}
-            await self._send({**message, "stop": stop})
+            await self._send(
+                ItemsWanted(type="items_wanted", task_id=self.task_id, request=request, start=start, stop=stop)
+            )
             items: Sequence[Json] = await future
             return items
         finally:
             self._requests.pop(request, None)
 
-    def given(self, message: Items | ItemsRefused) -> None:
+    def given(self, message: Items) -> None:
         """The answer to a request for items."""
         count, future = self._requests.pop(message.request, (0, None))
         if future is None or future.done():
             return
-        if isinstance(message, ItemsRefused):
-            future.set_exception(CodeFailed("The items could not be read."))
-        elif len(message.items) > count:
+        if len(message.items) > count:
             raise _Refused("more items than were asked for")
-        else:
-            future.set_result(message.items)
+        future.set_result(message.items)
 
     async def log(self, line: Log) -> None:
         """See Asker."""
-        shape = {"type": "log", "task_id": self.task_id, "level": line.level, "message": line.message}
-        await self._send({**shape, "fields": line.fields, "item": line.item})
+        told = LogLine(
+            type="log",
+            task_id=self.task_id,
+            level=line.level,
+            message=line.message,
+            fields=line.fields,
+            item=line.item,
+        )
+        await self._send(told)
 
     async def progress(self, progress: Progress) -> None:
         """See Asker."""
-        await self._send({**progress.model_dump(), "task_id": self.task_id})
+        told = Advance(type="progress", task_id=self.task_id, fraction=progress.fraction, message=progress.message)
+        await self._send(told)
 
     async def part(self, items: Sequence[Json], failed: Sequence[Json]) -> None:
         """See Asker."""
         if items or failed:
-            await self._send({"type": "part", "task_id": self.task_id, "items": items, "failed": failed})
+            await self._send(Part(type="part", task_id=self.task_id, items=items, failed=failed))
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
+    async def _send(self, message: AboutTask) -> None:
         with contextlib.suppress(_Gone):  # The task is about to be cancelled.
             await self.link.send(message)
 
 
-def _failed(task_id: str, error: NodeError) -> dict[str, Any]:
-    shape = {"type": "failed", "task_id": task_id, "code": error.code, "message": error.message, "hint": error.hint}
-    return {**shape, "details": _plain(error.details)}
-
-
-def _plain(details: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in details.items() if isinstance(value, int | str | list)}
+def _failed(task_id: str, error: NodeError) -> Failed:
+    details = {name: value for name, value in error.details.items() if isinstance(value, int | str | list)}
+    return Failed(
+        type="failed", task_id=task_id, code=error.code, message=error.message, hint=error.hint, details=details
+    )

@@ -1,17 +1,21 @@
-"""What a requester and sandboxd say to each other on `sandboxd.sock`: several tasks at once, each with its id.
+"""What a requester and sandboxd say to each other on `sandboxd.sock` (docs/task_runner.md): several tasks at once.
 
 Each message is one text frame of a WebSocket, a JSON object with a `type`, as between workers and the broker
 (`messages.py`). A requester speaks for the project of its ticket. A task goes: `submit` → (`items_wanted` → `items`)*,
-`log`*, `progress`*, `part`*, then `done` or `failed`; `cancel` ends it sooner, without an answer.
+`log`*, `progress`*, `part`*, then `done` or `failed`; `abandon` ends it sooner, without an answer.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from budflow.model.item import Json
+from budflow.model.log import Level
+from budflow.model.sandbox import CodeMode, Isolation
 from budflow.sandbox.access import TICKET_BYTES_MAX
-from budflow.sandbox.image_requests import FindImage, Prepare, RemoveImage
-from budflow.sandbox.messages import Index, Short, TaskId, Text
+from budflow.sandbox.image_requests import REQUIREMENTS_MAX, FindImage, Prepare, RemoveImage
+from budflow.sandbox.messages import Index, Message, Short, TaskId
 
 REQUESTS_VERSION = 1
 #: A worker's frame comes on in another shape, and with it stands who it is for.
@@ -21,22 +25,15 @@ CODE_BYTES_MAX = 1024 * 1024
 PARAMS_BYTES_MAX = 1024 * 1024
 ITEM_BYTES_MAX = 1024 * 1024
 NETWORK_HOSTS_MAX = 100
-REQUIREMENTS_MAX = 100
 
 #: A name has up to 253 characters (RFC 1035), and there may be `*.` before it and a port behind.
 Host = Annotated[str, Field(max_length=300)]
 
 
-class Request(BaseModel):
-    """One message, of a direction that its group says."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 # --- from the requester ----------------------------------------------------------------------------------------------
 
 
-class Greeting(Request):
+class Greeting(Message):
     """The first message. With `project` or `image` a ticket for another one is refused."""
 
     type: Literal["greeting"] = "greeting"
@@ -46,13 +43,13 @@ class Greeting(Request):
     image: Short | None = None
 
 
-class Submit(Request):
+class Submit(Message):
     """Run this. `items` are the first of `item_count` that fit a part."""
 
     type: Literal["submit"] = "submit"
     task_id: TaskId
     name: Short
-    mode: Literal["all", "each", "function"]
+    mode: CodeMode
     code: Annotated[str, Field(max_length=CODE_BYTES_MAX)]
     params: dict[str, Any] = Field(default_factory=dict)
     now: Short
@@ -65,7 +62,7 @@ class Submit(Request):
     memory_mb: Annotated[int, Field(gt=0, le=1_048_576)]
 
 
-class Items(Request):
+class Items(Message):
     """The items from the start that was asked for on, at least one, as many as fit a part."""
 
     type: Literal["items"] = "items"
@@ -74,22 +71,14 @@ class Items(Request):
     items: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
-class ItemsRefused(Request):
-    """The items cannot be given: one of them is no JSON, or too large. The task fails."""
-
-    type: Literal["items_refused"] = "items_refused"
-    task_id: TaskId
-    request: Index
-
-
-class Abandon(Request):
+class Abandon(Message):
     """Nobody wants the task any more."""
 
     type: Literal["abandon"] = "abandon"
     task_id: TaskId
 
 
-class Describe(Request):
+class Describe(Message):
     """How is the sandbox?"""
 
     type: Literal["describe"] = "describe"
@@ -97,88 +86,91 @@ class Describe(Request):
 
 
 # --- from sandboxd ---------------------------------------------------------------------------------------------------
+# Once it has greeted it is believed, and what it sends is large: types for the type checker, which cost nothing.
 
 
-class Greeted(Request):
+class Greeted(Message):
     """The answer to `greeting`."""
 
     type: Literal["greeted"] = "greeted"
     version: int = REQUESTS_VERSION
-    isolation: str
+    isolation: Isolation
 
 
-class ItemsWanted(Request):
+class ItemsWanted(TypedDict):
     """The code touches these items."""
 
-    type: Literal["items_wanted"] = "items_wanted"
-    task_id: TaskId
-    request: Index
-    start: Index
-    stop: Index
+    type: Literal["items_wanted"]
+    task_id: str
+    request: int
+    start: int
+    stop: int
 
 
-class LogLine(Request):
+class LogLine(TypedDict):
     """A line that the code logged."""
 
-    type: Literal["log"] = "log"
-    task_id: TaskId
-    level: Literal["debug", "info", "warning", "error"]
-    message: Text
-    fields: dict[str, Any] = Field(default_factory=dict)
-    item: int | None = None
+    type: Literal["log"]
+    task_id: str
+    level: Level
+    message: str
+    fields: Json
+    item: int | None
 
 
-class Advance(Request):
+class Advance(TypedDict):
     """How far the code is, or what the sandbox does before it runs."""
 
-    type: Literal["progress"] = "progress"
-    task_id: TaskId
-    fraction: float | None = None
-    message: Short = ""
+    type: Literal["progress"]
+    task_id: str
+    fraction: float | None
+    message: str
 
 
-class Part(Request):
+class Part(TypedDict):
     """A part of the result: `items` as `messages.ResultItem`, `failed` as `messages.Trouble`."""
 
-    type: Literal["part"] = "part"
-    task_id: TaskId
-    items: list[dict[str, Any]]
-    failed: list[dict[str, Any]]
+    type: Literal["part"]
+    task_id: str
+    items: Sequence[Json]
+    failed: Sequence[Json]
 
 
-class Done(Request):
+class Done(TypedDict):
     """The task is done; where, and how long it waited and ran."""
 
-    type: Literal["done"] = "done"
-    task_id: TaskId
-    isolation: str
+    type: Literal["done"]
+    task_id: str
+    isolation: Isolation
     image: str
     worker: str
     queued_seconds: float
     ran_seconds: float
 
 
-class Failed(Request):
+class Failed(TypedDict):
     """The task failed, by an error of `budflow.model.sandbox`."""
 
-    type: Literal["failed"] = "failed"
-    task_id: TaskId
+    type: Literal["failed"]
+    task_id: str
     code: str
     message: str
-    hint: str = ""
-    details: dict[str, Any] = Field(default_factory=dict)
+    hint: str
+    details: Json
 
 
-class Described(Request):
+class Described(TypedDict):
     """The answer to `describe`."""
 
-    type: Literal["described"] = "described"
-    request: Index
-    status: dict[str, Any]
+    type: Literal["described"]
+    request: int
+    status: Json
 
 
 FromRequester = Annotated[
-    Greeting | Submit | Items | ItemsRefused | Abandon | Describe | Prepare | FindImage | RemoveImage,
+    Greeting | Submit | Items | Abandon | Describe | Prepare | FindImage | RemoveImage,
     Field(discriminator="type"),
 ]
 FROM_REQUESTER: TypeAdapter[Any] = TypeAdapter(FromRequester)
+AboutTask = ItemsWanted | LogLine | Advance | Part | Done | Failed
+FromSandboxd = AboutTask | Described

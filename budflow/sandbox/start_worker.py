@@ -24,11 +24,14 @@ from budflow.sandbox.runners import (
     WorkerKind,
     WorkerRunner,
 )
+from budflow.sandbox.strangers import Strangers
 from budflow.sandbox.way_out import Egress, WayOut
 from budflow.sandbox.worker_link import Patience, WorkerLink
 
 START_SECONDS = 20.0
 CLOSE_SECONDS = 2.0
+#: A worker comes once. Half of these may be there at once, since all of them come from the same place.
+STRANGERS_MAX = 16
 
 log = get_log(__name__)
 
@@ -118,13 +121,15 @@ class _Door:
     def __init__(self, worker_id: str, directory: Path, tickets: Tickets, patience: Patience) -> None:
         self._worker_id, self._directory, self._tickets, self._patience = worker_id, directory, tickets, patience
         self._server: Server | None = None
+        self._strangers = Strangers(STRANGERS_MAX)
         self.link: asyncio.Future[WorkerLink] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
         """Listen."""
         path = self._directory / BROKER_SOCKET
         # In two steps: one that is cancelled while it begins to serve would be lost, with its socket.
-        self._server = await unix_serve(self._hear, str(path), start_serving=False, **WORKER_OPTIONS)
+        options = {**WORKER_OPTIONS, "create_connection": self._strangers.connecting()}
+        self._server = await unix_serve(self._hear, str(path), start_serving=False, **options)
         await self._server.start_serving()
         path.chmod(0o666)  # The worker is another user, and its ticket is what counts.
 
@@ -132,6 +137,7 @@ class _Door:
         """Let nobody else in."""
         if self._server is not None:
             self._server.close(close_connections=False)
+        self._strangers.close()
         (self._directory / BROKER_SOCKET).unlink(missing_ok=True)
 
     async def remove(self) -> None:
@@ -141,6 +147,7 @@ class _Door:
             for connection in self._server.connections:
                 connection.transport.abort()
             self._server.close()
+            self._strangers.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._server.wait_closed()
@@ -150,6 +157,7 @@ class _Door:
         try:
             hello = await read_hello(connection)
             self._tickets.redeem(hello.ticket, "worker", self._worker_id)
+            self._strangers.greeted(connection)
             link = WorkerLink(connection, self._patience)
             await link.welcome()
         except SandboxWorkerLost:

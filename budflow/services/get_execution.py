@@ -22,6 +22,7 @@ from budflow.model.journal_row import EventUnreadable
 from budflow.model.path import Rounds, parse_path
 from budflow.model.principal import Principal
 from budflow.model.problem import WorkflowInvalid
+from budflow.model.sandbox import REDUCED_ISOLATION, Isolation
 from budflow.model.wait import WantedWaits
 from budflow.model.workflow import VersionNotFound
 from budflow.services.read_journal import plan_of_execution
@@ -64,11 +65,16 @@ class PlaceView(View):
     pid: int
     actor: str | None = None
     ray_node: str | None = None
+    isolation: Isolation | None = Field(None, description="How an author's code was isolated.")
+    label: str | None = Field(None, description=f"`{REDUCED_ISOLATION}` where a process took the place of a container.")
+    image: str | None = Field(None, description="The digest of the image that the code ran in.")
 
     @staticmethod
     def of(place: Place | None) -> "PlaceView | None":
         """From the journal's word."""
-        return None if place is None else PlaceView(**place.to_json())
+        if place is None:
+            return None
+        return PlaceView(**place.to_json(), label=REDUCED_ISOLATION if place.isolation == "process" else None)
 
 
 class ItemsView(View):

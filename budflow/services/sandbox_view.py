@@ -5,11 +5,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from budflow.model.sandbox import REDUCED_ISOLATION
 from budflow.services.sandbox_ports import SandboxStatus
 from budflow.services.use_case import View
-
-#: Of isolation by processes, wherever it is named.
-REDUCED = "reduced isolation"
 
 
 class SandboxView(View):
@@ -20,7 +18,7 @@ class SandboxView(View):
         description="`idle`: no code has run yet, so nothing was started."
     )
     isolation: str | None = Field(description="How code is isolated: `docker` or `process`; null until it is running.")
-    label: str | None = Field(description=f"`{REDUCED}` where processes take the place of containers.")
+    label: str | None = Field(description=f"`{REDUCED_ISOLATION}` where processes take the place of containers.")
     image: str | None = Field(description="The digest of the base image.")
     workers: dict[str, int] = Field(description="How many workers there are, by what they are doing.")
     workers_max: int | None
@@ -43,7 +41,7 @@ async def view_sandbox(sandbox: SandboxStatus, wanted: str) -> SandboxView:
         wanted=wanted,
         state=state,
         isolation=isolation,
-        label=REDUCED if isolation == "process" else None,
+        label=REDUCED_ISOLATION if isolation == "process" else None,
         image=runner.pop("base_image", None),
         workers=dict(workers),
         workers_max=told.pop("workers_max", None),

@@ -55,6 +55,11 @@ def _each(task: CodeTask, items: list[Json], names: Mapping[str, Any]) -> Iterat
     yield from _one_by_one(items, lambda item, index: _items(code(item, index, **names)))
 
 
+def _each_with(task: CodeTask, items: list[Json], names: Mapping[str, Any]) -> Iterator[CodePart]:
+    code = _compiled(task, ["item", "index", *names])
+    yield from _one_by_one(items, lambda own, _: _items(code(**{**names, **own})))
+
+
 def _functions(task: CodeTask, items: list[Json], names: Mapping[str, Any]) -> Iterator[CodePart]:
     function = functions.entry(compiled.module(task.code, dict(names)))
 
@@ -103,4 +108,4 @@ def _own_main() -> Iterator[None]:
         sys.modules["__main__"] = kept
 
 
-_WORK = {"all": _all, "each": _each, "function": _functions}
+_WORK = {"all": _all, "each": _each, "each_with": _each_with, "function": _functions}

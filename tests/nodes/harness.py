@@ -164,6 +164,12 @@ def _resolve(spec: NodeSpec, params: RawParams, items: Sequence[Item], index: in
     return compile_params(spec.params, raw).resolve(Scope(json, index or 0, {"now": NOW}))
 
 
+def _resolver(spec: NodeSpec, params: RawParams, items: Sequence[Item]) -> Callable[[int | None], Params]:
+    """As the engine's: what does not depend on the item is made once."""
+    fixed = None if callable(params) else compile_params(spec.params, params).fixed
+    return lambda index: _resolve(spec, params, items, index) if fixed is None else fixed
+
+
 def _run_batch(
     spec: NodeSpec,
     params: RawParams,
@@ -179,7 +185,7 @@ def _run_batch(
     batch: Batch[Any] = Batch(
         items=items,
         ports=ports,
-        resolve=lambda index: _resolve(spec, params, items, index),
+        resolve=_resolver(spec, params, items),
         now=NOW,
         files=files,
         static=static,

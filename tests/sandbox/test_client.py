@@ -36,7 +36,7 @@ async def test_what_the_code_prints_is_logged_by_its_level_and_item(open_sandbox
 async def test_a_failed_item_is_told_with_its_line(open_sandboxd: OpenSandboxd) -> None:
     sandboxd = await open_sandboxd(SubprocessRunner())
 
-    [part] = await parts(sandboxd.client.of("p1"), task("return item['gone']", mode="each"))
+    part, _end = await parts(sandboxd.client.of("p1"), task("return item['gone']", mode="each"))
 
     assert isinstance(part.failed[0], CodeFailed)
     assert "line 1" in part.failed[0].message

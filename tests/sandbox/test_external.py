@@ -17,7 +17,8 @@ from budflow.model.sandbox import SandboxUnavailable, SandboxWorkerLost
 from budflow.sandbox.daemon_settings import DaemonSettings
 from budflow.sandbox.external import SandboxListenRefused
 from budflow.sandbox.external_only import ExternalOnly
-from budflow.sandbox.runners import TICKET_VARIABLE, WorkerKind
+from budflow.sandbox.relay import Relay
+from budflow.sandbox.runners import BROKER_SOCKET, TICKET_VARIABLE, WorkerKind
 from tests.certificate import self_signed
 from tests.sandbox.conftest import OpenSandboxd, Sandboxd
 from tests.sandbox.fake_workers import FakeRunner, FakeWorker, Script, honest
@@ -158,27 +159,25 @@ async def test_one_that_goes_is_forgotten(sandboxd: Sandboxd, come: Come) -> Non
     await until(lambda: _workers(sandboxd) == 0)
 
 
-async def test_a_real_worker_comes_by_its_environment(sandboxd: Sandboxd, tls: dict[str, Any]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "budflow.sandbox.worker",
-        env={
-            "PATH": os.environ["PATH"],
-            TICKET_VARIABLE: _ticket(sandboxd),
-            "BUDFLOW_BROKER": f"wss://localhost:{sandboxd.daemon.door.port}",
-            "BUDFLOW_BROKER_CA": str(tls["listen_certificate"]),
-        },
-    )
-    try:
-        await until(lambda: _workers(sandboxd) == 1)
-        code = "return [{'n': item['n'] + 1} for item in items]"
+async def test_a_real_worker_comes_through_a_relay(sandboxd: Sandboxd, tls: dict[str, Any], tmp_path: Path) -> None:
+    items = [{"n": n, "text": "x" * 2_000} for n in range(1_000)]
+    relay = Relay.to(f"localhost:{sandboxd.daemon.door.port}", tls["listen_certificate"])
+    async with relay.serving(tmp_path / BROKER_SOCKET):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-m",
+            "budflow.sandbox.worker",
+            env={"PATH": os.environ["PATH"], TICKET_VARIABLE: _ticket(sandboxd), "BUDFLOW_SOCKETS": str(tmp_path)},
+        )
+        try:
+            await until(lambda: _workers(sandboxd) == 1)
 
-        assert await values(sandboxd.client.of("p1"), task(code, [{"n": 1}])) == [{"n": 2}]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+            assert await values(sandboxd.client.of("p1"), task("return items", items)) == items
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
 
 async def test_beside_workers_of_the_daemons_own_the_external_one_comes_first(

@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from budflow.sandbox.fair_queue import FairQueue, QueueFull
+from budflow.sandbox.fair_queue import FairQueue
+from budflow.sandbox.shares import PlacesTaken, ShareTaken
 
 
 def _queue(*waiting: tuple[str, str, str]) -> FairQueue[str]:
@@ -35,7 +36,7 @@ def test_each_kind_of_a_project_has_its_head() -> None:
 def test_a_full_one_refuses_until_somebody_leaves() -> None:
     queue: FairQueue[str] = FairQueue(1)
     queue.add("a", "k", "a1")
-    with pytest.raises(QueueFull):
+    with pytest.raises(PlacesTaken):
         queue.add("b", "k", "b1")
 
     queue.remove("a", "k", "a1")
@@ -45,9 +46,24 @@ def test_a_full_one_refuses_until_somebody_leaves() -> None:
     assert queue.everyone() == ["b1"]
 
 
+def test_a_project_has_half_of_it_and_leaves_the_rest_to_the_others() -> None:
+    queue: FairQueue[str] = FairQueue(4)
+    for value in ("a1", "a2"):
+        queue.add("a", "k", value)
+
+    with pytest.raises(ShareTaken):
+        queue.add("a", "another kind", "a3")
+    queue.add("b", "k", "b1")
+    queue.remove("a", "k", "a1")
+    queue.remove("a", "k", "a2")
+    queue.add("b", "k", "b2")
+
+    assert queue.everyone() == ["b1", "b2"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("kl")), max_size=40), st.data())
 def test_nobody_is_lost_and_each_project_keeps_its_order(waiting: list[tuple[str, str]], data: st.DataObject) -> None:
-    queue: FairQueue[int] = FairQueue(100)
+    queue: FairQueue[int] = FairQueue(200)
     for number, (project, kind) in enumerate(waiting):
         queue.add(project, kind, number)
     for project in data.draw(st.lists(st.sampled_from("abc"))):

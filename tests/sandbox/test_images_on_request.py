@@ -1,12 +1,13 @@
 """Images on request: prepared for any requester, found and removed only for who counts them on a machine."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from budflow.model.sandbox import Isolation, RequirementsFailed, SandboxUnavailable, SandboxWorkerLost
+from budflow.model.sandbox import Isolation, RequirementsFailed, SandboxBusy, SandboxUnavailable, SandboxWorkerLost
 from budflow.sandbox import image_client
 from budflow.sandbox.access import Tickets, read_key
 from budflow.sandbox.client import ProjectSandbox
@@ -17,6 +18,7 @@ from budflow.sandbox.runners import OnProgress, WorkerKind
 from tests.sandbox.conftest import OpenSandboxd, Sandboxd
 from tests.sandbox.subprocess_runner import Started, SubprocessRunner
 from tests.sandbox.tasks import Lines, task, values
+from tests.until import until
 
 BASE, SIX = "sha256:" + "0" * 64, "sha256:" + "6" * 64
 
@@ -90,6 +92,43 @@ async def test_an_image_is_prepared_for_any_project(open_sandboxd: OpenSandboxd)
     with pytest.raises(RequirementsFailed, match="no such package") as refused:
         await image_client.prepare(socket, ticket(sandboxd, "p1"), ("seven",), told.append)
     assert refused.value.hint == "Look for it."
+
+
+class Waits(ImagesRunner):
+    """Prepares nothing before it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.asked = asyncio.Event(), list[str]()
+
+    async def prepare(self, requirements: Sequence[str], on_progress: OnProgress) -> str:
+        self.asked += requirements
+        await self.go.wait()
+        return SIX
+
+
+async def test_who_asks_for_too_many_images_at_once_is_refused_and_others_are_not(open_sandboxd: OpenSandboxd) -> None:
+    runner = Waits()
+    sandboxd = await open_sandboxd(runner, queued_max=4)
+    socket = sandboxd.directory / SOCKET_FILE
+
+    def prepare(project: str, requirement: str) -> "asyncio.Task[str]":
+        asking = image_client.prepare(socket, ticket(sandboxd, project), (requirement,), lambda _: None)
+        return asyncio.create_task(asking)
+
+    waiting = [prepare("p1", "one"), prepare("p1", "two")]
+    await until(lambda: len(runner.asked) == 2)
+
+    with pytest.raises(SandboxBusy, match="of this project is waiting for an image"):
+        await prepare("p1", "three")
+    with pytest.raises(SandboxBusy, match="of this project is waiting for an image"):  # Code counts with them.
+        await values(sandboxd.client.of("p1"), task("return None"))
+    waiting.append(prepare("p2", "four"))
+    await until(lambda: len(runner.asked) == 3)
+    runner.go.set()
+
+    assert await asyncio.gather(*waiting) == [SIX] * 3
+    assert await prepare("p1", "three") == SIX
 
 
 async def test_an_image_goes_with_the_workers_that_have_it_and_do_nothing(open_sandboxd: OpenSandboxd) -> None:

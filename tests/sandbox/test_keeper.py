@@ -137,6 +137,74 @@ async def test_code_of_one_that_is_stuck_is_not_waited_for_forever(
         await client.close()
 
 
+async def test_one_that_is_stuck_is_ended_and_another_one_started(
+    keeper: SandboxKeeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("budflow.sandbox.keeper.ANSWERED_SECONDS", 0.0)
+    monkeypatch.setattr("budflow.sandbox.keeper.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("budflow.sandbox.keeper.HURRY_SECONDS", 0.1)
+    await keeper.socket()
+    stuck = keeper.pid
+    assert stuck is not None
+    os.kill(stuck, signal.SIGSTOP)  # It does not hear SIGTERM either.
+    client = SandboxClient(keeper)
+
+    status = await asyncio.wait_for(client.describe(), 30)
+
+    assert status["isolation"] == "external"
+    assert keeper.pid not in (None, stuck)
+    assert not _runs(stuck)
+    assert "sandbox.daemon_stuck" in caplog.messages
+    await client.close()
+
+
+async def test_one_whose_socket_is_gone_is_replaced(keeper: SandboxKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("budflow.sandbox.keeper.ANSWERED_SECONDS", 0.0)
+    socket = await keeper.socket()
+    first = keeper.pid
+    socket.unlink()
+
+    await keeper.socket()
+
+    assert keeper.pid not in (None, first)
+    assert first is not None
+    assert not _runs(first)
+    assert socket.exists()
+
+
+async def test_one_that_answers_stays(
+    keeper: SandboxKeeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("budflow.sandbox.keeper.ANSWERED_SECONDS", 0.0)
+    await keeper.socket()
+    first = keeper.pid
+
+    await asyncio.gather(*(keeper.socket() for _ in range(5)))
+
+    assert keeper.pid == first
+    assert "sandbox.daemon_stuck" not in caplog.messages
+
+
+async def test_a_server_that_stops_does_not_wait_for_the_answer_of_one_that_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("budflow.sandbox.keeper.ANSWERED_SECONDS", 0.0)
+    monkeypatch.setattr("budflow.sandbox.keeper.STOP_SECONDS", 0.1)
+    keeper = SandboxKeeper(_settings(tmp_path))
+    await keeper.socket()
+    stuck = keeper.pid
+    assert stuck is not None
+    os.kill(stuck, signal.SIGSTOP)
+    asking = asyncio.create_task(keeper.socket())
+    await until(lambda: keeper._asking is not None)
+
+    await asyncio.wait_for(keeper.close(), 5)
+
+    with pytest.raises(SandboxUnavailable, match="stopped"):
+        await asking
+    assert not _runs(stuck)
+
+
 async def test_a_directory_that_it_cannot_write_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = _settings(tmp_path).model_copy(update={"directory": tmp_path / "file" / "sandbox"})

@@ -1,34 +1,46 @@
 """The protocol's messages: what is one and what is not, and that docs/task_runner.md says all of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import ValidationError
 
-from budflow.sandbox import messages
-from budflow.sandbox.messages import FROM_BROKER, FROM_WORKER, FromBroker, FromWorker, Message, Trouble
+from budflow.sandbox import messages, requests
+from budflow.sandbox.image_requests import ImageAnswer
+from budflow.sandbox.messages import FROM_BROKER, FROM_WORKER, FromBroker, FromWorker, Heartbeat, Trouble
+from budflow.sandbox.requests import FromRequester, FromSandboxd, Greeted
 
 PAGE = Path(__file__).parents[2] / "docs/task_runner.md"
 LOG = {"type": "log", "task_id": "t", "level": "info", "message": "x"}
 RESULT = {"type": "result", "task_id": "t", "last": True}
 
 
-def kinds(group: Any) -> list[type[Message]]:
-    """The messages of one direction."""
-    return list(get_args(get_args(group)[0]))
+def kinds(group: Any) -> list[Any]:
+    """The messages of a group: each a model or a typed dict."""
+    inner = [kind for part in get_args(group) for kind in (kinds(part) or [part])]
+    return [kind for kind in inner if isinstance(kind, type)]  # Not the fields that annotate it.
 
 
-def name_of(kind: type[Message]) -> str:
+def name_of(kind: Any) -> str:
     """As its `type` says it."""
-    return str(kind.model_fields["type"].default)
+    return str(get_args(get_type_hints(kind)["type"])[0])
 
 
-def sections() -> Mapping[str, str]:
-    """The page's text by the heading above it."""
-    parts = re.split(r"^##+ (.+)$", PAGE.read_text(), flags=re.MULTILINE)
+DIRECTIONS: Mapping[str, Sequence[Any]] = {
+    "From the worker": [kind for kind in kinds(FromWorker) if kind is not Heartbeat],
+    "From the broker": [kind for kind in kinds(FromBroker) if kind is not Heartbeat],
+    "Both ways": [Heartbeat],
+    "From the requester": kinds(FromRequester),
+    "From sandboxd": [Greeted, *kinds(FromSandboxd), *kinds(ImageAnswer)],
+}
+
+
+def sections(level: str, text: str) -> Mapping[str, str]:
+    """The text below each heading of a level, such as `##`."""
+    parts = re.split(rf"^{level} (.+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -37,23 +49,17 @@ def documented_fields(section: str) -> set[str]:
     return set(re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE))
 
 
-@pytest.mark.parametrize("kind", [*kinds(FromWorker), *kinds(FromBroker)], ids=name_of)
-def test_every_message_is_documented_with_all_its_fields_and_no_others(kind: type[Message]) -> None:
-    fields = {name for name in kind.model_fields if name != "type"}
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_every_message_stands_under_its_direction_with_all_its_fields_and_no_others(direction: str) -> None:
+    told = sections("###", sections("##", PAGE.read_text())[direction])
 
-    assert documented_fields(sections()[f"`{name_of(kind)}`"]) == fields
-
-
-@pytest.mark.parametrize(("direction", "group"), [("From the worker", FromWorker), ("From the broker", FromBroker)])
-def test_every_message_stands_under_its_direction(direction: str, group: Any) -> None:
-    text = re.split(r"^## (.+)$", PAGE.read_text(), flags=re.MULTILINE)
-    told = re.findall(r"^### `(\w+)`$", text[text.index(direction) + 1], flags=re.MULTILINE)
-
-    assert sorted([*told, "heartbeat"]) == sorted(name_of(kind) for kind in kinds(group))
+    assert {name.strip("`"): documented_fields(text) for name, text in told.items()} == {
+        name_of(kind): get_type_hints(kind).keys() - {"type"} for kind in DIRECTIONS[direction]
+    }
 
 
 def test_troubles_are_documented_with_their_fields_and_codes() -> None:
-    text = sections()["Troubles"]
+    text = sections("##", PAGE.read_text())["Troubles"]
 
     assert documented_fields(text) == set(Trouble.model_fields)
     codes = set(get_args(Trouble.model_fields["code"].annotation))
@@ -68,6 +74,8 @@ def test_the_limits_are_documented() -> None:
     assert messages.PART_BYTES == 256 * 1024
     assert "about 256 KiB" in text
     assert f"Version\n{messages.PROTOCOL_VERSION}." in text
+    assert requests.REQUEST_FRAME_BYTES_MAX == 8 * 1024 * 1024
+    assert "a frame has at most 8 MiB" in text
 
 
 @pytest.mark.parametrize(

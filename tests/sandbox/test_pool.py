@@ -188,9 +188,25 @@ async def test_a_full_queue_refuses(open_pool: OpenPool) -> None:
     waiting = asyncio.create_task(pooled.pool.acquire(P1))
     await asyncio.sleep(0)
 
-    with pytest.raises(SandboxBusy):
+    with pytest.raises(SandboxBusy, match="all 1 places are taken"):
         await pooled.pool.acquire(P2)
     waiting.cancel()
+
+
+async def test_a_project_that_floods_the_queue_leaves_places_to_the_others(open_pool: OpenPool) -> None:
+    pooled = open_pool(workers_max=1, queued_max=4)
+    await pooled.pool.acquire(P1)
+    waiting = [asyncio.create_task(pooled.pool.acquire(P1)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(SandboxBusy, match=r"of this project .* 2 of 4 places") as busy:
+        await pooled.pool.acquire(P1)
+    assert "sandbox_queued_max" in busy.value.hint
+    waiting.append(asyncio.create_task(pooled.pool.acquire(P2)))
+    await until(lambda: pooled.pool.describe()["queued"] == 3)
+
+    for one in waiting:
+        one.cancel()
 
 
 async def test_a_worker_is_replaced_after_so_many_tasks(open_pool: OpenPool) -> None:

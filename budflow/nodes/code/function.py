@@ -1,6 +1,5 @@
 """code.function: call a Python function of the author in the sandbox, once for each item."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from difflib import get_close_matches
@@ -8,18 +7,11 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from budflow.errors import BudflowError
 from budflow.expressions.tokenize import has_expression
 from budflow.model.failure import NodeError
-from budflow.model.item import Item
-from budflow.model.node import PART_ITEMS, Batch, Example, Outputs, Params, node
-from budflow.nodes.code.sandboxed import Code, SandboxedParams, effect_of_code, refuse, run_code, task_of
+from budflow.model.node import Batch, Example, Outputs, Params, node
+from budflow.nodes.code.sandboxed import Code, SandboxedParams, effect_of_code, refuse, run_calls
 from budflow.nodes.code.signature import ENTRY, Signature, signature_of
-
-#: So many calls are one task of the sandbox, whose time and memory they share.
-CALLS_MAX = 10_000
-#: After so many items whose arguments were worked out others have their turn.
-PAUSE_ITEMS = 200
 
 
 class ArgumentsWrong(NodeError):
@@ -116,27 +108,6 @@ async def call_function(batch: Batch[FunctionParams]) -> AsyncGenerator[Outputs,
     `value`. An item whose arguments or call fail counts as failed, and the others go on. The sandbox is that of
     `code.python`, with the same limits, which up to 10,000 calls share.
     """
-    size = PART_ITEMS if batch.spilled else CALLS_MAX  # Of items that are not in memory some are at hand.
-    for start in range(0, len(batch.items), size):
-        unfit = Outputs()
-        calls: list[Item] = []
-        ordinals: list[int] = []
-        params: FunctionParams | None = None
-        for index in range(start, min(start + size, len(batch.items))):
-            try:
-                params = batch.resolve(index)
-            except BudflowError as error:
-                unfit.fail(index, error)
-                continue
-            calls.append(Item(params.arguments))
-            ordinals.append(index)
-            if index % PAUSE_ITEMS == PAUSE_ITEMS - 1:
-                await asyncio.sleep(0)
-        if unfit.failed:
-            yield unfit
-        if params is None:
-            continue
-        task = task_of(batch, params, "function", params.code, calls, seed=f"/{start}")
-        async with aclosing(run_code(batch, task, ordinals)) as parts:
-            async for outputs in parts:
-                yield outputs
+    async with aclosing(run_calls(batch, "function", lambda _, params: (params.code, params.arguments))) as parts:
+        async for outputs in parts:
+            yield outputs

@@ -1,17 +1,19 @@
 """What code nodes share: the parameters that say what the code may use, and its run in the sandbox of the project."""
 
+import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from budflow.errors import BudflowError
 from budflow.model.failure import NodeError
-from budflow.model.item import Item
+from budflow.model.item import Item, Json
 from budflow.model.log import LogCapability
-from budflow.model.node import Batch, Outputs, Params, Static, Verbatim
+from budflow.model.node import PART_ITEMS, Batch, Outputs, Params, Static, Verbatim
 from budflow.model.sandbox import CodeMode, CodePart, CodeResultMalformed, CodeTask
 from budflow.model.workflow import Effect
 from budflow.nodes.code.signature import check_syntax
@@ -20,6 +22,10 @@ CODE_CHARS_MAX = 128 * 1024
 NAME_CHARS_MAX = 200
 REQUIREMENTS_MAX = 50
 HOSTS_MAX = 50
+#: So many calls are one task of the sandbox, whose time and memory they share.
+CALLS_MAX = 10_000
+#: After so many items whose parameters were worked out others have their turn.
+PAUSE_ITEMS = 200
 
 #: A requirement of pip by name and versions (PEP 508 without addresses, paths and options).
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -97,6 +103,9 @@ class SandboxedParams(Params):
         return () if self.network == "none" else tuple(self.network)
 
 
+P = TypeVar("P", bound=SandboxedParams)
+
+
 def effect_of_code(params: SandboxedParams) -> Effect:
     """Code without a network can do nothing to the world; nobody knows what other code does."""
     return "once" if params.hosts else "pure"
@@ -129,19 +138,63 @@ def task_of(
 
 
 async def run_code(batch: Batch[Any], task: CodeTask, ordinals: Sequence[int]) -> AsyncGenerator[Outputs, None]:
-    """What the code gives, part after part; `ordinals` are the places of the task's items in the node's."""
+    """What the code gives, part after part; `ordinals` are the places of the task's items in the node's.
+
+    What an item carries beside its JSON goes on with what was made of it.
+    """
     async with aclosing(batch.sandbox.run(task, _Renumbered(batch.log, ordinals))) as parts:
         async for part in parts:
-            yield _outputs(part, ordinals)
+            if batch.spilled:  # Its sources may have to be read again.
+                yield await asyncio.to_thread(_outputs, batch.items, part, ordinals)
+            else:
+                yield _outputs(batch.items, part, ordinals)
 
 
-def _outputs(part: CodePart, ordinals: Sequence[int]) -> Outputs:
+async def run_calls(
+    batch: Batch[P], mode: CodeMode, call_of: Callable[[int, P], tuple[str, Json]]
+) -> AsyncGenerator[Outputs, None]:
+    """The same of code that runs once for each item: `call_of` an ordinal and its parameters gives it, and its item.
+
+    An item whose parameters fail counts as failed, and the others go on.
+    """
+    size = PART_ITEMS if batch.spilled else CALLS_MAX  # Of items that are not in memory some are at hand.
+    for start in range(0, len(batch.items), size):
+        unfit = Outputs()
+        calls: list[Item] = []
+        ordinals: list[int] = []
+        code, params = "", None
+        for index in range(start, min(start + size, len(batch.items))):
+            try:
+                params = batch.resolve(index)
+                code, item = call_of(index, params)
+            except BudflowError as error:
+                unfit.fail(index, error)
+                continue
+            calls.append(Item(item))
+            ordinals.append(index)
+            if index % PAUSE_ITEMS == PAUSE_ITEMS - 1:
+                await asyncio.sleep(0)
+        if unfit.failed:
+            yield unfit
+        if params is None:
+            continue
+        task = task_of(batch, params, mode, code, calls, seed=f"/{start}")
+        async with aclosing(run_code(batch, task, ordinals)) as parts:
+            async for outputs in parts:
+                yield outputs
+
+
+def _outputs(items: Sequence[Item], part: CodePart, ordinals: Sequence[int]) -> Outputs:
     outputs = Outputs()
     count = len(ordinals)
     for json, source in part.items:
         if not -1 <= source < count:
             raise CodeResultMalformed(f"The sandbox gave an item made from item {source}, of {count:,}.")
-        outputs.emit("main", json, -1 if source < 0 else ordinals[source])
+        if source < 0:
+            outputs.emit("main", json)
+        else:
+            origin = items[ordinals[source]]
+            outputs.emit("main", Item(json, origin.binary, origin.error), ordinals[source])
     for index, error in part.failed.items():
         if not 0 <= index < count:
             raise CodeResultMalformed(f"The sandbox says that item {index} failed, of {count:,}.")

@@ -26,6 +26,12 @@ MASKED = (
 )
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+#: Runtimes whose containers have the machine's kernel. Others, as gVisor's, bring one of their own, whose threads and
+#: memory count as the container's; without room for them it would die of the first few processes.
+SHARED_KERNEL = ("runc", "crun")
+OWN_KERNEL_THREADS = 512
+OWN_KERNEL_MB = 128
+
 _MEBIBYTE = 1024 * 1024
 _TMP_FILES_MAX = 32_768
 
@@ -70,7 +76,8 @@ def container_config(container: Container) -> dict[str, Any]:
 
 def _host_config(container: Container) -> dict[str, Any]:
     limits = container.limits
-    memory = container.memory_mb * _MEBIBYTE
+    own_kernel = container.runtime not in SHARED_KERNEL
+    memory = (container.memory_mb + (OWN_KERNEL_MB if own_kernel else 0)) * _MEBIBYTE
     mounts = {container.sockets: SOCKETS_DIRECTORY, **container.readable}
     file_bytes = container.file_bytes_max or limits.tmp_bytes
     tmp = f"rw,noexec,nosuid,nodev,mode=1777,size={limits.tmp_bytes},nr_inodes={_TMP_FILES_MAX}"
@@ -87,7 +94,7 @@ def _host_config(container: Container) -> dict[str, Any]:
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={json.dumps(profile(internet=container.internet))}"],
         "MaskedPaths": list(MASKED),
         "ReadonlyPaths": list(READ_ONLY),
-        "PidsLimit": limits.processes,
+        "PidsLimit": limits.processes + (OWN_KERNEL_THREADS if own_kernel else 0),
         "Memory": memory,
         "MemorySwap": memory,  # Both together: none of it is swap.
         "NanoCpus": round(limits.cpus * 1e9),

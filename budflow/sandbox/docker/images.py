@@ -21,6 +21,7 @@ LOCK_SECONDS = 24 * 3600.0
 IMAGES_MAX = 50
 BUILDS_AT_ONCE_MAX = 2
 KNOWN_MAX = 1_000
+_WRITTEN = frozenset({".txt", ".new"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ class Images:
         self._known = {wanted: known for wanted, known in self._known.items() if known.digest != digest}
         if self._base == digest:
             self._base = None
+
+    def remove_old_locks(self) -> None:
+        """Remove those that mean nothing any more, whatever became of their images; and what a crash left half written.
+
+        This is the only process that has the directory, whose lock sandboxd holds, and all that reads or writes there
+        does so in its loop, one after the other.
+        """
+        until = time.time() - LOCK_SECONDS
+        for file in self._directory.iterdir() if self._directory.is_dir() else ():
+            if file.suffix in _WRITTEN and file.lstat().st_mtime <= until:
+                file.unlink()
 
     def own_bytes(self, digest: str) -> int:
         """What an image takes beyond the base image. Raises SandboxUnavailable where it is not there, or not ours."""
@@ -148,6 +160,7 @@ class Images:
         written = file.with_suffix(".new")
         written.write_text(lock)
         written.replace(file)
+        self.remove_old_locks()
         return lock
 
     def _remove_old(self) -> None:

@@ -82,6 +82,7 @@ class DockerRunner:
             )
         runner = cls(engine, owner, images, runtime, limits)
         try:
+            images.remove_old_locks()
             await runner._call(runner._remove_leftovers)
         except BaseException:
             await runner.close()

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from budflow.model.sandbox import Isolation, RequirementsFailed, SandboxUnavailable
+from budflow.model.sandbox import REDUCED_ISOLATION, Isolation, RequirementsFailed, SandboxUnavailable
 from budflow.sandbox.docker.seccomp import profile
 from budflow.sandbox.process.control_groups import ControlGroups, find_control_groups
 from budflow.sandbox.process.launch import (
@@ -32,7 +32,6 @@ from budflow.sandbox.process.started import StartedProcess, Told, removed
 from budflow.sandbox.process.view import PYTHON, View, installed_python
 from budflow.sandbox.runners import Limits, OnProgress, WorkerKind
 
-LABEL = "reduced isolation"
 START_SECONDS = 10.0
 #: Users that nobody has: above those that systemd gives away, one for each worker, so that none can touch another's.
 FIRST_USER, USERS = 1_900_000_000, 2**27
@@ -105,7 +104,7 @@ class ProcessRunner:
         group = "" if self._groups is None else f"control group of version {self._groups.version}"
         return {
             "isolation": self.isolation,
-            "label": LABEL,
+            "label": REDUCED_ISOLATION,
             "python": platform.python_version(),
             "bubblewrap": await _version(),
             "workers": len(self._started),

@@ -22,9 +22,6 @@ SOCKETS_VARIABLE = "BUDFLOW_SOCKETS"
 BROKER_SOCKET = "broker.sock"
 EGRESS_SOCKET = "egress.sock"
 TICKET_VARIABLE = "BUDFLOW_TICKET"
-#: Of an external worker: `wss://host:port`, and the file of the authorities that its certificate may be of.
-BROKER_VARIABLE = "BUDFLOW_BROKER"
-AUTHORITIES_VARIABLE = "BUDFLOW_BROKER_CA"
 #: `1`: the sandbox is the worker's alone, so that it empties `/tmp` and the like; as PID 1 of a read-only one it knows.
 ALONE_VARIABLE = "BUDFLOW_ALONE"
 PROXY_PORT_VARIABLE = "BUDFLOW_PROXY_PORT"
@@ -49,8 +46,8 @@ def main() -> int:
 
     from budflow.sandbox.worker.serving import serve  # noqa: PLC0415 -- after the fork: the nursery stays small.
 
-    address = os.environ.get(BROKER_VARIABLE) or os.path.join(sockets, BROKER_SOCKET)  # noqa: PTH118 -- as above.
-    return serve(address, os.environ.get(AUTHORITIES_VARIABLE), nursery_pid, nursery_sock, ticket)
+    broker = os.path.join(sockets, BROKER_SOCKET)  # noqa: PTH118 -- as above.
+    return serve(broker, nursery_pid, nursery_sock, ticket)
 
 
 def _is_alone() -> bool:

@@ -10,6 +10,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -68,7 +69,7 @@ def _work(channel: Channel, task: dict[str, Any], lines: Lines) -> Given | Troub
         "progress": Progress(channel),
     }
     items = Items(channel, task["items"], task["item_count"])
-    work = {"all": _all, "each": _each, "function": _functions}[task["mode"]]
+    work = {"all": _all, "each": _each, "each_with": _each_with, "function": _functions}[task["mode"]]
     try:
         work(task["code"], names, items, given, lines)
     except SandboxGone:
@@ -95,6 +96,15 @@ def _each(source: str, names: Mapping[str, Any], items: Items, given: Given, lin
 
     def call(item: dict[str, Any], index: int) -> None:
         given.add_all(code(item, index, **names), lambda _: index)
+
+    _one_by_one(items, given, lines, call)
+
+
+def _each_with(source: str, names: Mapping[str, Any], items: Items, given: Given, lines: Lines) -> None:
+    code = compiled.body(source, ["item", "index", *names])
+
+    def call(own: dict[str, Any], index: int) -> None:
+        given.add_all(code(**{**names, **own}), lambda _: index)
 
     _one_by_one(items, given, lines, call)
 
@@ -148,13 +158,14 @@ def _limit(memory_mb: int) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_DATA, memory_mb * 1024 * 1024 + _OVERHEAD_BYTES + _RESERVE_BYTES),
         (resource.RLIMIT_NOFILE, OPEN_FILES_MAX),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
     ):
         hard = resource.getrlimit(limit)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         reserved = _RESERVE_BYTES if limit == resource.RLIMIT_DATA else 0
         resource.setrlimit(limit, (max(0, most - reserved), most))
+    for limit in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        with suppress(ValueError):  # gVisor has no such limit, and locks no memory of the machine.
+            resource.setrlimit(limit, (0, 0))
     _thread.stack_size(THREAD_STACK_BYTES)  # Of 8 MiB, as is usual, a few threads would be all the memory.
 
 

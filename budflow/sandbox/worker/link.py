@@ -1,13 +1,12 @@
-"""The worker's link to the broker: messages of the protocol as text frames of a WebSocket.
+"""The worker's link to the broker: messages of the protocol as text frames of a WebSocket, over a Unix socket.
 
-It goes over a Unix socket that the broker serves for this worker, or over TLS to where external workers come.
+The broker serves it for this worker, or a relay that carries it to a broker elsewhere.
 """
 
 import json
 import logging
 import re
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from websockets.client import ClientProtocol
@@ -15,11 +14,10 @@ from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.uri import parse_uri
 
 from budflow.sandbox.worker.limits import CONNECT_SECONDS_MAX, FRAME_BYTES_MAX, GOODBYE_SECONDS_MAX
 
-OVER_TLS = "wss://"
 _READ_BYTES = 256 * 1024
 #: How the broker's messages of items begin: they are large, and read only where they are needed, by the code's process.
 _ITEMS = re.compile(rb'\{"type":"data","task_id":"([A-Za-z0-9_-]{1,64})",')
@@ -37,30 +35,24 @@ class BrokerGone(Exception):
 class Link:
     """Never blocks once it is connected; what the kernel does not take at once waits until `flush`."""
 
-    def __init__(self, address: str, authorities: str | None = None) -> None:
-        """Connect to the path of a Unix socket, or to `wss://host:port`; `authorities` is a file of certificates.
-
-        Raises BrokerGone.
-        """
-        uri = parse_uri(address if address.startswith(OVER_TLS) else "ws://broker/")
-        self._protocol = ClientProtocol(uri, max_size=FRAME_BYTES_MAX, logger=_SILENT)
+    def __init__(self, path: str) -> None:
+        """Connect to the broker's socket. Raises BrokerGone."""
+        self._protocol = ClientProtocol(parse_uri("ws://broker/"), max_size=FRAME_BYTES_MAX, logger=_SILENT)
         self._unsent: list[memoryview] = []
         self._unsent_bytes = 0
         self._fragments: list[bytes] = []
         self._received: list[Received] = []
-        self._pending: Callable[[], int] = int  # TLS may hold what a selector does not see: none is held without.
-        self._not_yet: tuple[type[OSError], ...] = (BlockingIOError, InterruptedError)
         try:
-            self._sock = self._connect_over_tls(uri, authorities) if uri.secure else _connect(address)
+            self._sock = _connect(path)
             self._protocol.send_request(self._protocol.connect())
             for data in self._protocol.data_to_send():
                 self._sock.sendall(data)
             while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
                 self._take(self._sock.recv(_READ_BYTES))
         except OSError as error:
-            raise BrokerGone(f"{address}: {error}") from error
+            raise BrokerGone(f"{path}: {error}") from error
         if self._protocol.handshake_exc is not None:
-            raise BrokerGone(f"{address}: {self._protocol.handshake_exc}")
+            raise BrokerGone(f"{path}: {self._protocol.handshake_exc}")
         self._sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -101,15 +93,12 @@ class Link:
 
     def receive(self) -> list[Received]:
         """The messages that came. Raises BrokerGone."""
-        more = True
-        while more:
-            try:
-                self._take(self._sock.recv(_READ_BYTES))
-            except self._not_yet:
-                break
-            except OSError as error:
-                raise BrokerGone(str(error)) from error
-            more = self._pending() > 0
+        try:
+            self._take(self._sock.recv(_READ_BYTES))
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError as error:
+            raise BrokerGone(str(error)) from error
         received, self._received = self._received, []
         return received
 
@@ -124,21 +113,10 @@ class Link:
                     self._unsent[0] = data[sent:]
                     return
                 self._unsent.pop(0)
-        except self._not_yet:
+        except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             raise BrokerGone(str(error)) from error
-
-    def _connect_over_tls(self, uri: WebSocketURI, authorities: str | None) -> socket.socket:
-        import ssl  # noqa: PLC0415 -- large, and of use to external workers only.
-
-        self._not_yet = (*self._not_yet, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-        context = ssl.create_default_context(cafile=authorities)
-        sock = context.wrap_socket(
-            socket.create_connection((uri.host, uri.port), CONNECT_SECONDS_MAX), server_hostname=uri.host
-        )
-        self._pending = sock.pending
-        return sock
 
     def _queue(self) -> None:
         for data in self._protocol.data_to_send():

@@ -21,6 +21,7 @@ from budflow.sandbox.worker import child, forwarder
 from budflow.sandbox.worker.processes import (
     adopt_orphans,
     die_with_parent,
+    is_alone_below_init,
     kill_descendants,
     set_dumpable,
     wipe_from_environment,
@@ -89,12 +90,13 @@ class Nursery:
     """The nursery's own loop."""
 
     def __init__(
-        self, sock: socket.socket, proxy: forwarder.Listening | None, *, alone: bool, below_init: bool
+        self, sock: socket.socket, proxy: forwarder.Listening | None, *, alone: bool, below_init: bool, adopts: bool
     ) -> None:
         self._sock = sock
         self._proxy = proxy
         self._alone = alone
         self._below_init = below_init
+        self._adopts = adopts
         self._child = 0
 
     def run(self) -> NoReturn:
@@ -156,17 +158,20 @@ class Nursery:
         self._sock.send(ENDED + str(status).encode())
 
     def _kill_all(self) -> None:
-        """Kill and reap until there is none: orphans become children of the nursery, so having none is proof."""
-        with suppress(ChildProcessError):
-            while True:
-                if self._below_init and os.getppid() == 1:
-                    with suppress(ProcessLookupError):
-                        os.kill(-1, signal.SIGKILL)  # At once, of the PID namespace, but for PID 1 and this one.
-                else:
-                    kill_descendants(os.getpid())
+        """Kill and reap until there is none. Where orphans become children of the nursery, having none is proof."""
+        while True:
+            if self._below_init and os.getppid() == 1:
+                with suppress(ProcessLookupError):
+                    os.kill(-1, signal.SIGKILL)  # At once, of the PID namespace, but for PID 1 and this one.
+            else:
+                kill_descendants(os.getpid())
+            try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
-                select.select([], [], [], 0.0005)
+            except ChildProcessError:
+                if self._adopts or is_alone_below_init():
+                    return
+            select.select([], [], [], 0.0005)
 
 
 def start(*, alone: bool, egress: str | None, proxy_port: int, secret: str) -> tuple[int, socket.socket]:
@@ -183,8 +188,13 @@ def start(*, alone: bool, egress: str | None, proxy_port: int, secret: str) -> t
     try:
         ours.close()
         wipe_from_environment(secret)
+        adopts = adopt_orphans()
+        if not (adopts or below_init):
+            raise OSError(
+                "The kernel does not give orphans to who asks for them, and this is no PID namespace of its own."
+            )
         proxy = _settle(egress, proxy_port)
-        Nursery(its, proxy, alone=alone, below_init=below_init).run()
+        Nursery(its, proxy, alone=alone, below_init=below_init, adopts=adopts).run()
     finally:
         os._exit(1)
 
@@ -193,7 +203,6 @@ def _settle(egress: str | None, proxy_port: int) -> forwarder.Listening | None:
     """Once, what every child would have to do: an environment of its own, modules, and as little memory as can be."""
     die_with_parent()
     set_dumpable(False)
-    adopt_orphans()
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update({**_ENVIRONMENT, **kept})

@@ -1,6 +1,7 @@
 """Processes of the machine the worker is in: what the kernel is told of them, who descends from whom, and their end."""
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -48,9 +49,28 @@ def keep_only(sock: socket.socket) -> socket.socket:
     return socket.socket(fileno=_FIRST)
 
 
-def adopt_orphans() -> None:
-    """Processes below it whose parent ended become its children, instead of those of PID 1."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def adopt_orphans() -> bool:
+    """Processes below it whose parent ended become its children, instead of those of PID 1. False: they do not.
+
+    So it is under gVisor.
+    """
+    try:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
+
+
+def is_alone_below_init() -> bool:
+    """Whether no process lives in the PID namespace but PID 1 and this one; what only waits to be reaped does not."""
+    ours = {1, os.getpid()}
+    return all(
+        _state(int(entry)) in (None, "Z", "X")
+        for entry in os.listdir("/proc")  # noqa: PTH208 -- as below.
+        if entry.isdigit() and int(entry) not in ours
+    )
 
 
 def die_with_parent() -> None:
@@ -117,6 +137,13 @@ def oom_kills() -> int | None:
                 if name == key:
                     return int(count)
     return None
+
+
+def _state(pid: int) -> str | None:
+    try:
+        return Path("/proc", str(pid), "stat").read_bytes().rpartition(b")")[2].split()[0].decode()
+    except (OSError, IndexError):
+        return None  # It is gone.
 
 
 def _prctl(option: int, argument: int) -> None:

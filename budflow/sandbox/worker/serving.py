@@ -26,10 +26,10 @@ from budflow.sandbox.worker.task_run import TaskRun
 Message = dict[str, Any]
 
 
-def serve(address: str, authorities: str | None, nursery_pid: int, nursery_sock: socket.socket, ticket: str) -> int:
-    """Serve the broker there, as Link finds it, to the end; the status is 0 when it drained or the broker went."""
+def serve(broker: str, nursery_pid: int, nursery_sock: socket.socket, ticket: str) -> int:
+    """Serve the broker at this path to the end; the status is 0 when it drained or the broker went."""
     try:
-        link = Link(address, authorities)
+        link = Link(broker)
     except BrokerGone as gone:
         return _told(f"there is no broker: {gone}", 1)
     else:

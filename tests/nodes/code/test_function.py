@@ -6,7 +6,7 @@ import pytest
 
 from budflow.graph.validate import check
 from budflow.model.problem import Problem
-from budflow.nodes.code import function as subject
+from budflow.nodes.code import sandboxed
 from tests.nodes.fake_sandbox import FakeSandbox
 from tests.nodes.harness import LIBRARY, run
 
@@ -43,7 +43,7 @@ def test_an_item_whose_arguments_or_call_fail_fails_alone() -> None:
 
 
 def test_many_calls_are_a_few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "CALLS_MAX", 2)
+    monkeypatch.setattr(sandboxed, "CALLS_MAX", 2)
     params = {"code": "def main(n):\n    return n", "arguments": {"n": "{{ $json.n }}"}}
     sandbox = FakeSandbox()
 

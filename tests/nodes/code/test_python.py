@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from budflow.graph.validate import check
-from budflow.model.item import Item
+from budflow.model.item import BlobRef, Item
 from budflow.model.problem import Problem
 from budflow.model.sandbox import CodeFailed, SandboxUnavailable
 from tests.nodes.fake_sandbox import FakeSandbox
@@ -66,6 +66,48 @@ def test_in_mode_each_only_the_item_fails_that_the_code_fails_on() -> None:
     assert ran.ports["main"] == [{"share": 6, "at": 0}, {"share": 2, "at": 2}]
     assert ran.lineage["main"] == [0, 2]
     assert ran.failed[1].code == "code.failed"
+
+
+def test_in_mode_each_the_params_are_those_of_the_item() -> None:
+    code = "return {'gross': item['net'] + params['tax'], 'at': index}"
+    given = [{"net": 1, "tax": 2}, {"net": 10}, {"net": 100, "tax": 3}]
+    sandbox = FakeSandbox()
+
+    ran = run(
+        "code.python", {"code": code, "mode": "each", "params": {"tax": "{{ $json.tax }}"}}, given, sandbox=sandbox
+    )
+
+    assert ran.ports["main"] == [{"gross": 3, "at": 0}, {"gross": 103, "at": 2}]
+    assert ran.lineage["main"] == [0, 2]
+    assert ran.failed.keys() == {1}
+    assert len(sandbox.tasks) == 1
+
+
+def test_params_that_do_not_depend_on_the_item_are_sent_once() -> None:
+    sandbox = FakeSandbox()
+
+    ran = run(
+        "code.python",
+        {"code": "return {'n': item['n'] * params['by']}", "mode": "each", "params": {"by": 2}},
+        [{"n": 1}, {"n": 2}],
+        sandbox=sandbox,
+    )
+
+    assert ran.ports["main"] == [{"n": 2}, {"n": 4}]
+    assert [(task.mode, task.params) for task in sandbox.tasks] == [("each", {"by": 2})]
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"), [("each", "return {'seen': item['n']}"), ("all", "return [items[1], items[0], {'new': 1}]")]
+)
+def test_what_an_item_carries_goes_on_with_what_was_made_of_it(mode: str, code: str) -> None:
+    files = [{"scan": BlobRef(digit * 64, 3)} for digit in "ab"]
+    given = [Item({"n": n}, files[n]) for n in range(2)]
+
+    ran = run("code.python", {"code": code, "mode": mode}, given, sandbox=FakeSandbox())
+
+    carried = [item.binary for item in ran.items["main"]]
+    assert carried == (files if mode == "each" else [files[1], files[0], {}])
 
 
 def test_what_the_code_prints_is_logged() -> None:

@@ -3,7 +3,14 @@
 import json
 from pathlib import Path
 
-from budflow.sandbox.docker.hardening import MASKED, READ_ONLY, Container, container_config
+from budflow.sandbox.docker.hardening import (
+    MASKED,
+    OWN_KERNEL_MB,
+    OWN_KERNEL_THREADS,
+    READ_ONLY,
+    Container,
+    container_config,
+)
 from budflow.sandbox.docker.seccomp import profile
 from budflow.sandbox.runners import Limits
 
@@ -81,11 +88,15 @@ def test_a_worker_with_egress_differs_in_its_profile_alone() -> None:
     assert without == with_egress
 
 
-def test_the_runtime_can_be_another_one() -> None:
-    host = config(runtime="runsc")["HostConfig"]
+def test_a_runtime_with_a_kernel_of_its_own_has_room_for_it() -> None:
+    usual, own = config()["HostConfig"], config(runtime="runsc")["HostConfig"]
 
-    assert isinstance(host, dict)
-    assert host["Runtime"] == "runsc"
+    assert isinstance(usual, dict)
+    assert isinstance(own, dict)
+    assert own["Runtime"] == "runsc"
+    assert own["PidsLimit"] - usual["PidsLimit"] == OWN_KERNEL_THREADS
+    assert own["Memory"] - usual["Memory"] == OWN_KERNEL_MB * 1024 * 1024
+    assert own["MemorySwap"] == own["Memory"]
 
 
 def test_sockets_of_the_internet_are_tcp_in_the_profile_for_egress_and_not_in_the_other() -> None:

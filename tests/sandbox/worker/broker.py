@@ -4,7 +4,6 @@ import json
 import os
 import queue
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from websockets.sync.server import ServerConnection, serve, unix_serve
+from websockets.sync.server import ServerConnection, unix_serve
 
 from budflow.sandbox.messages import FRAME_BYTES_MAX, FROM_WORKER, Error, Message, Result
 
@@ -155,10 +154,8 @@ class Broker:
 
 
 @contextmanager
-def listening(
-    sockets: Path, tls: ssl.SSLContext | None = None
-) -> "Iterator[tuple[queue.Queue[ServerConnection], int]]":
-    """The broker's socket in this directory, or a port with TLS; the connections that come, and the port."""
+def listening(sockets: Path) -> "Iterator[queue.Queue[ServerConnection]]":
+    """The broker's socket in this directory; the connections that come."""
     connections: queue.Queue[ServerConnection] = queue.Queue()
     gone = threading.Event()
 
@@ -166,14 +163,11 @@ def listening(
         connections.put(connection)
         gone.wait()
 
-    if tls is None:
-        server = unix_serve(handle, str(sockets / "broker.sock"), max_size=FRAME_BYTES_MAX, compression=None)
-    else:
-        server = serve(handle, "127.0.0.1", 0, ssl=tls, max_size=FRAME_BYTES_MAX, compression=None)
+    server = unix_serve(handle, str(sockets / "broker.sock"), max_size=FRAME_BYTES_MAX, compression=None)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield connections, 0 if tls is None else server.socket.getsockname()[1]
+        yield connections
     finally:
         gone.set()
         server.shutdown()
@@ -182,13 +176,10 @@ def listening(
 
 @contextmanager
 def started(
-    sockets: Path,
-    environment: Mapping[str, str] | None = None,
-    command: Sequence[str] = WORKER,
-    tls: ssl.SSLContext | None = None,
+    sockets: Path, environment: Mapping[str, str] | None = None, command: Sequence[str] = WORKER
 ) -> Iterator[Broker]:
     """A worker that is connected; in the end it has gone."""
-    with listening(sockets, tls) as (connections, port):
+    with listening(sockets) as connections:
         process = subprocess.Popen(
             command,
             env={
@@ -196,7 +187,6 @@ def started(
                 "BUDFLOW_SOCKETS": str(sockets),
                 "BUDFLOW_TICKET": TICKET,
                 "BUDFLOW_PROXY_PORT": "0",
-                **({"BUDFLOW_BROKER": f"wss://localhost:{port}"} if tls else {}),
                 **(environment or {}),
             },
             stderr=subprocess.PIPE,

@@ -16,7 +16,13 @@ from tests.sandbox.worker.broker import Broker, started
 PROGRAM = (
     "import sys; sys.path.insert(0, '/mnt/site'); from budflow.sandbox.worker.__main__ import main; sys.exit(main())"
 )
-WORKER = (str(Path(sys.executable).resolve()), "-I", "-c", PROGRAM)
+PYTHON = (str(Path(sys.executable).resolve()), "-I", "-c")
+#: As under gVisor, whose kernel leaves orphans to PID 1.
+WITHOUT_ADOPTION = PROGRAM.replace(
+    "sys.exit",
+    "from budflow.sandbox.worker import __main__ as program, nursery; "
+    "program.adopt_orphans = nursery.adopt_orphans = lambda: False; sys.exit",
+)
 #: Ends at the first mount that fails: what the worker empties must never be the machine's.
 MOUNT = """
 set -e
@@ -42,11 +48,12 @@ def copy_worker(site: Path) -> None:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Broker]:
+def alone(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Broker]:
     copy_worker(tmp_path / "site")
     as_root = () if os.getuid() == 0 else ("--user", "--map-root-user")
     unshare = ("unshare", *as_root, "--mount", "--pid", "--ipc", "--fork", "--kill-child")
-    with started(tmp_path, command=(*unshare, "sh", "-c", MOUNT, str(tmp_path), *WORKER)) as broker:
+    worker = (*PYTHON, getattr(request, "param", PROGRAM))
+    with started(tmp_path, command=(*unshare, "sh", "-c", MOUNT, str(tmp_path), *worker)) as broker:
         yield broker
 
 
@@ -69,6 +76,7 @@ return {"files": os.listdir("/tmp") + os.listdir("/dev/shm"), "ipc": counts}
     assert alone.run(look).items == [{"files": [], "ipc": [0, 0, 0]}]
 
 
+@pytest.mark.parametrize("alone", [PROGRAM, WITHOUT_ADOPTION], ids=["adopting", "not adopting"], indirect=True)
 def test_all_other_processes_end_at_once(alone: Broker) -> None:
     code = (
         "import os\nfor _ in range(5): os.fork()\nos.setsid() if os.getpgrp() != os.getpid() else 0\nwhile True: pass"

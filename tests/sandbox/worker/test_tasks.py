@@ -59,6 +59,14 @@ def test_in_mode_each_everything_comes_from_the_item_at_work(warm: Broker) -> No
     assert outcome.sources == [0, 2, 2, 2]
 
 
+def test_in_mode_each_with_an_item_brings_the_names_that_the_code_sees(warm: Broker) -> None:
+    calls = [{"item": {"n": n}, "index": 7 + n, "params": {"vat": n / 10}} for n in range(2)]
+    outcome = warm.run("return {'gross': item['n'] + params['vat'], 'at': index}", calls, "each_with")
+
+    assert outcome.items == [{"gross": 0.0, "at": 7}, {"gross": 1.1, "at": 8}]
+    assert outcome.sources == [0, 1]
+
+
 def test_items_that_are_not_touched_are_not_asked_for(warm: Broker) -> None:
     outcome = warm.run("return {'count': len(items), 'first': items[0], 'more': bool(items)}", MANY)
 
