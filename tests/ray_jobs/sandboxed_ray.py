@@ -9,6 +9,7 @@ from typing import Any
 from budflow.sandbox.daemon import Daemon, Isolator, serving
 from budflow.sandbox.daemon_settings import DaemonSettings
 from budflow.sandbox.runners import WorkerRunner
+from budflow.sandbox.way_out import Egress
 from ray_jobs.open import TOKEN_NAME
 from tests.ray_session import RaySession
 
@@ -39,12 +40,14 @@ class SandboxedRay:
         return (self.session.directory / TOKEN_NAME).read_text()
 
     @asynccontextmanager
-    async def serving(self, runner: WorkerRunner, **settings: Any) -> AsyncIterator[Daemon]:
+    async def serving(
+        self, runner: WorkerRunner, egress: Egress | None = None, **settings: Any
+    ) -> AsyncIterator[Daemon]:
         """A sandboxd with this runner, in this process."""
         given = DaemonSettings(directory=self.directory, **{"workers_warm": 0, "drain_seconds": 0, **settings})
 
         async def isolate(_owner: str) -> Isolator:
-            return Isolator(runner)
+            return Isolator(runner, egress)
 
         async with serving(given, isolate) as daemon:
             yield daemon

@@ -39,7 +39,7 @@ from tests.execution.office import Flow, Office
 from tests.ray_jobs.sandboxed_ray import SandboxedRay
 from tests.ray_session import RaySession
 from tests.sandbox.docker.package_index import HOST, PackageServer, serving_packages
-from tests.sandbox.tasks import Lines, task, values
+from tests.sandbox.tasks import Lines, parts, task, values
 from tests.until import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.docker, pytest.mark.xdist_group("ray")]
@@ -102,9 +102,10 @@ async def sandboxd(
 
     policy = AddressPolicy(parse_allow((f"{HOST}:{packages.port}",)))
     index = PackageIndex((f"http://{HOST}:{packages.port}",), packages.url)
-    builder = Builder(engine, OWNER, Egress(partial(checked_addresses, policy, resolve)), index, BuildLimits(), "runc")
+    egress = Egress(partial(checked_addresses, policy, resolve))
+    builder = Builder(engine, OWNER, egress, index, BuildLimits(), "runc")
     runner = await DockerRunner.open(Engine(docker_server.url), OWNER, Images(engine, tmp_path, builder))
-    async with on_ray.serving(runner) as daemon:
+    async with on_ray.serving(runner, egress) as daemon:
         yield daemon
     await runner.close()
 
@@ -228,6 +229,21 @@ async def test_requirements_are_there_and_their_image_goes_with_the_last_who_use
 async def test_requirements_that_are_nowhere_fail_the_code(sandbox: SandboxCapability) -> None:
     with pytest.raises(RequirementsFailed, match="nowhere"):
         await values(sandbox, task("return None", requirements=("nowhere",)))
+
+
+async def test_the_code_reaches_the_hosts_that_it_names_and_no_other(
+    packages: PackageServer, sandbox: SandboxCapability
+) -> None:
+    code = "import urllib.request\nreturn {'status': urllib.request.urlopen(item['url'], timeout=10).status}"
+    named = (f"{HOST}:{packages.port}",)
+
+    given = await values(sandbox, task(code, [{"url": f"{packages.url}/greeting/"}], mode="each", network=named))
+    [refused, _place] = await parts(
+        sandbox, task(code, [{"url": f"http://other.test:{packages.port}/"}], mode="each", network=named)
+    )
+
+    assert given == [{"status": 200}]
+    assert "403" in refused.failed[0].message
 
 
 async def test_the_code_sees_nothing_of_ray(on_ray: SandboxedRay, sandbox: SandboxCapability) -> None:
