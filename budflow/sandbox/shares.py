@@ -5,8 +5,6 @@ dynamic threshold of Choudhury and Hahne, "Dynamic queue length thresholds for s
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from budflow.model.sandbox import SandboxBusy
 
@@ -46,15 +44,6 @@ class Shares:
         self.taken -= 1
         if not self._held[who]:
             del self._held[who]  # There may be any number of names, one after another.
-
-    @contextmanager
-    def place(self, who: str) -> Iterator[None]:
-        """Have a place meanwhile. Raises PlacesTaken."""
-        self.take(who)
-        try:
-            yield
-        finally:
-            self.give_back(who)
 
 
 def busy(refused: PlacesTaken, awaited: str) -> SandboxBusy:

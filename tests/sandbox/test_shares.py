@@ -37,16 +37,6 @@ def test_what_is_given_back_is_there_for_the_others() -> None:
     assert shares.taken == 3
 
 
-def test_a_place_is_held_no_longer_than_needed() -> None:
-    shares = Shares(1)
-    with pytest.raises(KeyError), shares.place("a"):
-        raise KeyError
-
-    with shares.place("b"):
-        assert shares.taken == 1
-    assert shares.taken == 0
-
-
 def test_which_limit_it_was_is_told() -> None:
     shares = Shares(2)
     shares.take("a")
