@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.process, pytest.mark.postgres]
 
 CHAIN = SHAPES["chain"]
 LEASE_SECONDS = 1.5
+#: A command whose answer was lost with the link is given up after COMMAND_SECONDS, 60.
+GIVEN_UP_SECONDS = 120.0
 
 
 @pytest.fixture(
@@ -56,7 +58,9 @@ def test_of_two_sides_one_wins_and_nothing_is_written_twice(divided: Divided) ->
     assert given_up(divided, ClaimLost().message) == set(), "the far side does not know yet"
     divided.side.inside.heal()
     try:
-        eventually(lambda: taken <= given_up(divided), "the far side gives all up that is not its own any more")
+        eventually(
+            lambda: taken <= given_up(divided), "the far side gives all up that is not its own", GIVEN_UP_SECONDS
+        )
     except AssertionError as error:
         error.add_note(f"It had {taken}, and said:\n{divided.far_log()}")
         raise
