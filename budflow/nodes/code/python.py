@@ -91,7 +91,7 @@ def _mode(batch: Batch[PythonParams]) -> str:
 def _are_of_all(batch: Batch[PythonParams]) -> bool:
     """Whether the parameters do not depend on the item: they are then made only once."""
     with suppress(BudflowError):
-        return len(batch.items) == 1 or batch.resolve(0) is batch.resolve(1)
+        return len(batch.items) < 2 or batch.resolve(0) is batch.resolve(1)
     return False
 
 
